@@ -1,0 +1,1 @@
+"""The shared layer of the toolkit: everything two tasks have in common."""

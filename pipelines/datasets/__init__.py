@@ -1,0 +1,1 @@
+"""Data: sources, readers, splits and checks. Nothing here imports TensorFlow."""

@@ -1,0 +1,1 @@
+"""Export: SavedModel with raw inputs and readable outputs, and its parity gate."""

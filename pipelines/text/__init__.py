@@ -1,0 +1,1 @@
+"""Text: vocabulary and in-graph tokenization shared by every text task."""
