@@ -1,0 +1,123 @@
+"""Settings every task shares: one frozen dataclass, every default visible, every field documented.
+
+The command line is generated from these classes, so a field's docstring is its `--help` text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from pipelines.errors import ConfigError
+
+Cell = Literal["simple", "gru", "lstm"]
+Pooling = Literal["last", "mean", "max", "attention"]
+Schedule = Literal["constant", "cosine"]
+Level = Literal["word", "char", "subword"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Training and recurrent settings of any task."""
+
+    seed: int = 17
+    """Fixes the split, the initial weights, the order of batches and every random choice."""
+    limit: int | None = None
+    """Use at most this many rows of each split: a quick look, not a result."""
+
+    epochs: int = 10
+    """Most passes over the training split; early stopping may end sooner."""
+    patience: int = 3
+    """Stop after this many epochs without a better validation score."""
+    batch_tokens: int = 2048
+    """Padded tokens in a batch: short rows come in large batches, long rows in small ones."""
+    learning_rate: float = 2e-3
+    """Peak learning rate of the Adam optimizer."""
+    schedule: Schedule = "cosine"
+    """Learning rate after the warm-up: held, or lowered to zero along a cosine."""
+    warmup: float = 0.05
+    """Share of all steps over which the learning rate rises from zero."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay (AdamW)."""
+    clip_norm: float = 1.0
+    """Largest global norm of the gradients of one step; 0 switches clipping off."""
+    mixed_precision: bool = False
+    """Compute in float16 with float32 weights: for GPUs, slower on most CPUs."""
+    tensorboard: bool = False
+    """Write a TensorBoard log beside the checkpoint (needs the tensorboard package)."""
+    checkpoint_minutes: float = 5.0
+    """Save the training state this often within an epoch, besides after every epoch."""
+
+    cell: Cell = "lstm"
+    """Recurrent cell."""
+    units: int = 64
+    """Units of a recurrent layer, in each direction."""
+    depth: int = 1
+    """Recurrent layers on top of one another."""
+    bidirectional: bool = True
+    """Read the sequence in both directions and concatenate the states."""
+    input_dropout: float = 0.2
+    """Share of a recurrent layer's input values dropped, drawn anew at every step."""
+    variational_dropout: float = 0.0
+    """Share of input channels dropped, the same ones at every step (Gal & Ghahramani, 2016)."""
+    recurrent_dropout: float = 0.0
+    """Share of recurrent state channels dropped, the same ones at every step."""
+    layer_norm: bool = False
+    """Normalise the output of every recurrent layer (Ba et al., 2016)."""
+    residual: bool = False
+    """Add a recurrent layer's input to its output where the widths agree."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work, before any data is read."""
+        for name in ("epochs", "batch_tokens", "units", "depth"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in ("input_dropout", "variational_dropout", "recurrent_dropout", "warmup"):
+            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
+        require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        require(self.clip_norm >= 0, "clip_norm", self.clip_norm, "0 (off) or more")
+        require(self.limit is None or self.limit >= 10, "limit", self.limit, "at least 10 rows")
+
+    def fingerprint(self) -> str:
+        """Return a short hash of every setting, the same in every process."""
+        return fingerprint(asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig(RunConfig):
+    """Settings of a task that reads text."""
+
+    level: Level = "word"
+    """Tokens are words, characters, or subword pieces learned on the training split."""
+    lowercase: bool = True
+    """Fold case before looking a token up."""
+    min_count: int = 1
+    """Tokens seen less often than this in the training split are unknown."""
+    vocabulary_size: int = 30_000
+    """Most entries of the vocabulary, reserved ones included."""
+    max_tokens: int = 256
+    """Longer texts are cut here, at training and serving alike; the cut ones are counted."""
+    embedding_size: int = 64
+    """Dimensions of a token's vector; pretrained vectors set their own."""
+    embeddings: str | None = None
+    """Pretrained word vectors: a .vec or .txt file, plain or .gz (word2vec, GloVe, fastText)."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work, before any data is read."""
+        super().__post_init__()
+        require(self.max_tokens >= 1, "max_tokens", self.max_tokens, "at least 1")
+        require(self.vocabulary_size > 4, "vocabulary_size", self.vocabulary_size, "above 4")
+
+
+def require(condition: bool, name: str, got: object, expected: str) -> None:
+    """Raise a ConfigError that names the option unless `condition` holds."""
+    if not condition:
+        option = "--" + name.replace("_", "-")
+        raise ConfigError(f"option {option} is {got!r}; it must be {expected}")
+
+
+def fingerprint(value: Any) -> str:
+    """Return 16 hexadecimal digits that identify a JSON-like value."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

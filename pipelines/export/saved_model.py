@@ -1,0 +1,115 @@
+"""Write a SavedModel with named endpoints, and prove that it does what the trained model does."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.errors import ExportError
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One signature of a SavedModel.
+
+    Args:
+        function: takes tensors in the order of `inputs`, returns a dict of named tensors.
+        inputs: name -> `tf.TensorSpec` with a free first axis.
+        meaning: output name -> what it holds, for the manifest.
+    """
+
+    function: Callable[..., dict[str, Any]]
+    inputs: Mapping[str, Any]
+    meaning: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Agreement between the exported and the trained model, row by row."""
+
+    rows: int
+    mismatches: int
+    largest_difference: float
+
+
+def write_saved_model(
+    folder: Path, endpoints: Mapping[str, Endpoint], resources: Mapping[str, Any]
+) -> None:
+    """Write `endpoints` as signatures; the first is also `serving_default`.
+
+    Args:
+        folder: created; a version directory for TensorFlow Serving.
+        endpoints: at least "serve".
+        resources: the Keras layers and models the endpoints use.
+
+    Raises:
+        ExportError: "serve" is missing, or the graph holds machine-bound operations.
+    """
+    import keras
+    import tensorflow as tf
+
+    if next(iter(endpoints), None) != "serve":
+        raise ExportError(f"endpoints are {list(endpoints)}; the first must be 'serve'")
+    archive = keras.export.ExportArchive()
+    for resource in resources.values():
+        archive.track(resource)
+    for name, endpoint in endpoints.items():
+        signature = [
+            tf.TensorSpec(spec.shape, spec.dtype, name=input_name)
+            for input_name, spec in endpoint.inputs.items()
+        ]
+        archive.add_endpoint(name, endpoint.function, input_signature=signature)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # two lines of assets chatter
+    archive.write_out(str(folder), verbose=False)
+    _refuse_machine_bound_operations(folder)
+
+
+def _refuse_machine_bound_operations(folder: Path) -> None:
+    """CuDNN is chosen when a graph is traced: such a graph runs on no other machine."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((folder / "saved_model.pb").read_bytes())
+    library = saved.meta_graphs[0].graph_def.library.function
+    kinds = {node.op for function in library for node in function.node_def}
+    bound = sorted(kind for kind in kinds if "Cudnn" in kind or kind.startswith("Xla"))
+    if bound:
+        raise ExportError(
+            f"{folder}: the graph holds {bound}, which run on one kind of machine only; build the "
+            "exported model with use_cudnn=False and without jit_compile"
+        )
+
+
+def compare_outputs(
+    trained: Mapping[str, np.ndarray], served: Mapping[str, np.ndarray], *, tolerance: float = 1e-5
+) -> Parity:
+    """Compare outputs by name: text must be equal, numbers within `tolerance`.
+
+    Raises:
+        ExportError: any row differs; the message names the first.
+    """
+    rows = len(next(iter(trained.values())))
+    different = np.zeros(rows, bool)
+    largest = 0.0
+    for name, expected in trained.items():
+        if expected.dtype == object:
+            different |= np.asarray(expected != served[name]).reshape(rows, -1).any(axis=1)
+            continue
+        gaps = np.abs(expected.astype(float) - served[name].astype(float)).reshape(rows, -1)
+        largest = max(largest, float(gaps.max(initial=0.0)))
+        different |= ~(gaps <= tolerance).all(axis=1)
+    if different.any():
+        first = int(np.argmax(different))
+        shown = {name: (trained[name][first], served[name][first]) for name in trained}
+        raise ExportError(
+            f"the reloaded model disagrees with the trained one on {int(different.sum())} of "
+            f"{rows} rows (largest gap {largest:.2g}, tolerance {tolerance:g}); first at row "
+            f"{first}: (trained, served) = {shown}; a layer behaves differently at inference, or "
+            "serving encodes text differently: check Task.endpoints against Task.encode"
+        )
+    return Parity(rows=rows, mismatches=0, largest_difference=largest)

@@ -1,0 +1,295 @@
+"""The only caller of `fit`: one epoch at a time, so that it can stop and go on anywhere.
+
+The training state (weights, optimizer, random state, best weights, position in the data, history)
+is one file, replaced atomically after every epoch, every few minutes and on Ctrl-C. A run that was
+killed and resumed ends with the weights of a run that was not.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import keras
+import numpy as np
+
+from pipelines.batching import Batches, EpochPlan
+from pipelines.config import RunConfig
+from pipelines.errors import TrainingError
+from pipelines.evaluation.scores import Better
+from pipelines.progress import TrainingProgress
+from pipelines.trainstate import TrainState, restore_weights, snapshot_weights
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What `fit` minimises, and the validation value that chooses the best epoch."""
+
+    loss: Any
+    metrics: list[Any]
+    monitor: str
+    better: Better = "higher"
+
+    def improves(self, value: float, best: float | None) -> bool:
+        """Tell whether a validation value beats the best so far."""
+        if best is None:
+            return True
+        return value > best if self.better == "higher" else value < best
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training run did; the model holds the best epoch's weights."""
+
+    history: list[dict[str, float]]
+    best_epoch: int
+    seconds: float
+    tokens_per_second: float
+    resumed_from_epoch: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the `training` entry of report.json."""
+        return {
+            "seconds": round(self.seconds, 2),
+            "epochs": len(self.history),
+            "best_epoch": self.best_epoch,
+            "tokens_per_second": round(self.tokens_per_second),
+            "resumed_from_epoch": self.resumed_from_epoch,
+            "history": self.history,
+        }
+
+
+class Interrupted(TrainingError):
+    """Ctrl-C: the training state was saved."""
+
+    exit_code = 130
+
+
+def compile_model(
+    model: keras.Model, objective: Objective, config: RunConfig, steps_per_epoch: int
+) -> None:
+    """Attach the optimizer, learning-rate schedule, clipping, loss and metrics."""
+    optimizer = keras.optimizers.AdamW(
+        learning_rate=_schedule(config, config.epochs * steps_per_epoch),
+        weight_decay=config.weight_decay,
+        global_clipnorm=config.clip_norm or None,
+    )
+    # jit_compile="auto" turns XLA on, which costs a compilation per batch shape on CPU.
+    model.compile(
+        optimizer=optimizer,
+        loss=objective.loss,
+        weighted_metrics=objective.metrics,
+        jit_compile=keras.backend.backend() == "jax",
+    )
+
+
+def _schedule(config: RunConfig, steps: int) -> Any:
+    warmup = max(1, round(config.warmup * steps))
+    if config.schedule == "constant":
+        return config.learning_rate
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0,
+        warmup_target=config.learning_rate,
+        warmup_steps=warmup,
+        decay_steps=max(1, steps - warmup),
+    )
+
+
+class Trainer:
+    """Trains one model on one corpus, resumably.
+
+    Args:
+        model: built, not compiled.
+        objective: loss, metrics and the value that early stopping watches.
+        config: epochs, patience, learning rate and the like.
+        checkpoint: file that holds the training state; removed by `discard`.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        objective: Objective,
+        config: RunConfig,
+        *,
+        checkpoint: Path,
+        progress: TrainingProgress | None = None,
+        callbacks: list[keras.callbacks.Callback] | None = None,
+    ) -> None:
+        self.model, self.objective, self.config = model, objective, config
+        self.checkpoint = checkpoint
+        self.progress = progress or TrainingProgress()
+        self._extra = callbacks or []
+        self.state = TrainState()
+
+    def fit(self, train: Batches, valid: Batches, *, resume: bool = False) -> TrainingResult:
+        """Train until validation stops improving, then restore the best epoch's weights.
+
+        Raises:
+            Interrupted: Ctrl-C was pressed; the state is saved and `resume=True` goes on.
+            TrainingError: the loss is not finite, or the saved state does not fit the model.
+        """
+        compile_model(self.model, self.objective, self.config, len(train))
+        self.model.optimizer.build(self.model.trainable_variables)
+        if resume and self.checkpoint.exists():
+            self.state = TrainState.load(self.checkpoint, self.model)
+        resumed = self.state.epoch if self.state.epoch or self.state.batch else None
+        with (
+            self.progress.running(self.config.epochs, train.tokens),
+            _DeferInterrupt() as interrupt,
+        ):
+            while not self._finished():
+                self._epoch(train, valid, interrupt)
+        return self._result(train, resumed)
+
+    def _finished(self) -> bool:
+        state = self.state
+        return state.epoch >= self.config.epochs or state.epochs_since_best > self.config.patience
+
+    def _epoch(self, train: Batches, valid: Batches, interrupt: _DeferInterrupt) -> None:
+        plan = train.epoch(self.state.epoch, start=self.state.batch)
+        started = time.perf_counter()
+        watcher = _Watcher(self, plan, interrupt)
+        self.model.fit(
+            as_dataset(plan),
+            epochs=self.state.epoch + 1,
+            initial_epoch=self.state.epoch,
+            shuffle=False,
+            verbose=0,
+            callbacks=[watcher, *self._extra],
+        )
+        loss = float(watcher.loss)
+        if not np.isfinite(loss):
+            raise TrainingError(
+                f"epoch {self.state.epoch + 1}: the training loss is {loss}, expected a finite "
+                "number; lower --learning-rate or --clip-norm, or check the data for odd values"
+            )
+        seconds = time.perf_counter() - started
+        self._close_epoch(loss, evaluate_model(self.model, valid), seconds)
+
+    def _close_epoch(self, loss: float, validation: dict[str, float], seconds: float) -> None:
+        state = self.state
+        row = {"epoch": state.epoch + 1, "loss": loss, "seconds": round(state.seconds + seconds, 3)}
+        row |= {f"valid_{name}": value for name, value in validation.items()}
+        state.history.append(row)
+        value = validation[self.objective.monitor]
+        if self.objective.improves(value, state.best_value):
+            state.best_value, state.best_epoch = value, state.epoch + 1
+            state.best_weights = snapshot_weights(self.model)
+        state.epoch, state.batch = state.epoch + 1, 0
+        state.seconds += seconds
+        state.save(self.checkpoint, self.model)
+        self.progress.epoch_done(row, self.objective.monitor, state.best_epoch)
+
+    def _result(self, train: Batches, resumed: int | None) -> TrainingResult:
+        restore_weights(self.model, self.state.best_weights)
+        seconds = self.state.seconds
+        return TrainingResult(
+            history=self.state.history,
+            best_epoch=self.state.best_epoch,
+            seconds=seconds,
+            tokens_per_second=train.tokens * len(self.state.history) / max(seconds, 1e-9),
+            resumed_from_epoch=resumed,
+        )
+
+    def discard(self) -> None:
+        """Remove the saved state of a run that is complete."""
+        self.checkpoint.unlink(missing_ok=True)
+
+
+class _Watcher(keras.callbacks.Callback):
+    """Shows progress, saves the state now and then, and heeds Ctrl-C between two batches."""
+
+    def __init__(self, trainer: Trainer, plan: EpochPlan, interrupt: _DeferInterrupt) -> None:
+        super().__init__()
+        self._trainer, self._interrupt = trainer, interrupt
+        self._saved = self._started = time.monotonic()
+        self._first = trainer.state.batch
+        self._token_counts = plan.token_counts
+        self.loss: float = np.nan
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        trainer, now = self._trainer, time.monotonic()
+        trainer.state.batch = self._first + batch + 1
+        tokens = int(self._token_counts[batch])
+        trainer.progress.advance(tokens, lambda: float((logs or {}).get("loss", np.nan)))
+        due = now - self._saved > trainer.config.checkpoint_minutes * 60
+        if due or self._interrupt.asked:
+            elapsed = now - self._started
+            trainer.state.save(trainer.checkpoint, trainer.model, elapsed=elapsed)
+            self._saved = now
+        if self._interrupt.asked:
+            raise Interrupted(
+                f"interrupted in epoch {trainer.state.epoch + 1}; the last good model is untouched "
+                "and the training state is saved: run the same command with --resume to go on"
+            )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        del epoch
+        self.loss = float((logs or {})["loss"])
+
+
+class _DeferInterrupt:
+    """Turns the first Ctrl-C into a flag read between two batches; the second acts at once."""
+
+    asked = False
+
+    def __enter__(self) -> _DeferInterrupt:
+        try:
+            self._previous: Any = signal.signal(signal.SIGINT, self._note)
+        except ValueError:  # not in the main thread, as in some notebooks: leave signals alone
+            self._previous = None
+        return self
+
+    def _note(self, *_: int | FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __exit__(self, *_: object) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+
+def evaluate_model(model: keras.Model, batches: Batches) -> dict[str, float]:
+    """Return the weighted loss and metrics over all batches."""
+    results = model.evaluate(as_dataset(batches.epoch(0)), verbose=0, return_dict=True)
+    return {name: float(value) for name, value in results.items()}
+
+
+def predict_model(model: keras.Model, batches: Batches) -> np.ndarray:
+    """Return the model's outputs for all rows, in the corpus' own row order."""
+    plan = batches.epoch(0)
+    outputs = [np.asarray(model.predict_on_batch(inputs)) for inputs, _, _ in plan]
+    rows = np.concatenate(plan.rows)
+    return np.concatenate(outputs)[np.argsort(rows)]
+
+
+def as_dataset(plan: EpochPlan) -> Any:
+    """Wrap an epoch for `fit` without fixing batch sizes or lengths, so that nothing retraces."""
+    if keras.backend.backend() != "tensorflow":
+        return _PlanDataset(plan)
+    import tensorflow as tf  # the pipe into `fit` is the backend's own
+
+    signature = keras.tree.map_structure(
+        lambda array: tf.TensorSpec([None] * min(array.ndim, 2) + [*array.shape[2:]], array.dtype),
+        plan[0],
+    )
+    return tf.data.Dataset.from_generator(lambda: iter(plan), output_signature=signature).prefetch(
+        2
+    )
+
+
+class _PlanDataset(keras.utils.PyDataset):
+    def __init__(self, plan: EpochPlan) -> None:
+        super().__init__()
+        self._plan = plan
+
+    def __len__(self) -> int:
+        return len(self._plan)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._plan[index]

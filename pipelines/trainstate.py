@@ -1,0 +1,115 @@
+"""Everything a training run needs to go on where it was, in one file."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from pipelines.errors import TrainingError
+
+Weights = list[np.ndarray]
+_PLAIN = ("epoch", "batch", "seconds", "best_epoch", "best_value", "history")
+
+
+@dataclass
+class TrainState:
+    """Position, history and best weights of a run; `epoch` and `batch` are the next to do."""
+
+    epoch: int = 0
+    batch: int = 0
+    seconds: float = 0.0
+    best_epoch: int = 0
+    best_value: float | None = None
+    best_weights: Weights = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def epochs_since_best(self) -> int:
+        """Finished epochs since the best one."""
+        return len(self.history) - self.best_epoch
+
+    def save(self, path: Path, model: keras.Model, *, elapsed: float = 0.0) -> None:
+        """Write the state and the model's variables, replacing the file in one step.
+
+        `elapsed` is the seconds spent in an epoch that is not finished yet.
+        """
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        plain["seconds"] += elapsed
+        arrays = {"plain": np.array(json.dumps(plain))}
+        for kind, values in (("now", snapshot_state(model)), ("best", self.best_weights)):
+            arrays |= {f"{kind}{number}": value for number, value in enumerate(values)}
+        partial = path.with_suffix(".partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as handle:
+                np.savez(handle, **arrays)  # type: ignore[arg-type]
+            os.replace(partial, path)  # noqa: PTH105 - the atomic call, by its own name
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise TrainingError(
+                f"{path}: the training state cannot be saved: {error.strerror}; free some disk "
+                "space or make the folder writable, then run again with --resume"
+            ) from error
+
+    @classmethod
+    def load(cls, path: Path, model: keras.Model) -> TrainState:
+        """Read a state and put its variables into the model.
+
+        Raises:
+            TrainingError: the file is damaged or belongs to a model of another shape.
+        """
+        try:
+            with np.load(path) as arrays:
+                plain = json.loads(str(arrays["plain"]))
+                now, best = (_numbered(arrays, kind) for kind in ("now", "best"))
+        except (OSError, ValueError, KeyError) as error:
+            raise TrainingError(
+                f"{path}: the saved training state cannot be read ({error}); run again without "
+                "--resume to start afresh"
+            ) from error
+        _assign(_state_variables(model), now, path)
+        return cls(**plain, best_weights=best)
+
+
+def _numbered(arrays: Any, kind: str) -> Weights:
+    count = sum(name.startswith(kind) for name in arrays.files)
+    return [arrays[f"{kind}{number}"] for number in range(count)]
+
+
+def _state_variables(model: keras.Model) -> list[Any]:
+    """Weights and random state of the layers, then the optimizer's variables."""
+    return [*model.variables, *model.optimizer.variables]
+
+
+def snapshot_state(model: keras.Model) -> Weights:
+    """Copy all variables that decide how training goes on."""
+    return [keras.ops.convert_to_numpy(variable) for variable in _state_variables(model)]
+
+
+def snapshot_weights(model: keras.Model) -> Weights:
+    """Copy the model's weights."""
+    return [np.array(value) for value in model.get_weights()]
+
+
+def restore_weights(model: keras.Model, weights: Weights) -> None:
+    """Put copied weights back."""
+    model.set_weights(weights)
+
+
+def _assign(variables: list[Any], values: Weights, path: Path) -> None:
+    shapes = [tuple(variable.shape) for variable in variables]
+    saved = [value.shape for value in values]
+    if shapes != saved:
+        raise TrainingError(
+            f"{path}: the saved training state holds {len(saved)} arrays that do not fit this "
+            f"model's {len(shapes)} variables; it belongs to other settings or another version: "
+            "run again without --resume to start afresh"
+        )
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -1,0 +1,97 @@
+"""Where things are on disk, and how a finished run gets there in one step."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.errors import ExportError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The folders a run reads and writes; `Folders.default()` are the project's own."""
+
+    raw: Path
+    cache: Path
+    saved_models: Path
+
+    @classmethod
+    def default(cls) -> Folders:
+        """Return the project's folders; DATA_HOME and SAVED_MODELS move them."""
+        data = Path(os.environ.get("DATA_HOME", ROOT / "data"))
+        models = Path(os.environ.get("SAVED_MODELS", ROOT / "saved_models"))
+        return cls(raw=data / "raw", cache=data / "cache", saved_models=models)
+
+
+def latest_version(folders: Folders, task: str) -> Path:
+    """Return the newest exported version of a task.
+
+    Raises:
+        ExportError: nothing was trained yet.
+    """
+    versions = _versions(folders.saved_models / task)
+    if not versions:
+        raise ExportError(
+            f"{folders.saved_models / task}: no trained model here; run `make train-{task}` first"
+        )
+    return folders.saved_models / task / str(max(versions))
+
+
+def _versions(folder: Path) -> list[int]:
+    if not folder.is_dir():
+        return []
+    return [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
+
+
+@contextmanager
+def new_version(folders: Folders, task: str) -> Iterator[Path]:
+    """Give a hidden folder that becomes the next version when the block ends well.
+
+    A block that fails changes nothing that was there. Writability is tried at once, so that a
+    read-only folder is found out before an hour of training.
+
+    Raises:
+        ExportError: the folder cannot be written.
+    """
+    home = folders.saved_models / task
+    partial = home / f".partial-{os.getpid()}"
+    try:
+        partial.mkdir(parents=True)
+        (partial / ".probe").write_bytes(b"\0" * 1024)
+        (partial / ".probe").unlink()
+    except OSError as error:
+        raise ExportError(
+            f"{home}: cannot write the model here: {error.strerror}; free some disk space, make "
+            "the folder writable, or set SAVED_MODELS to another one"
+        ) from error
+    try:
+        yield partial
+        _publish(partial, home)
+    except OSError as error:
+        raise ExportError(
+            f"{error.filename or home}: writing the model failed: {error.strerror}; nothing that "
+            "was there has changed: free some disk space and run again"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _publish(partial: Path, home: Path) -> None:
+    while True:  # another run may take the number between looking and renaming
+        version = str(max(_versions(home), default=0) + 1)
+        try:
+            partial.rename(home / version)
+            break
+        except FileExistsError:  # pragma: no cover - needs two runs ending at once
+            continue
+    link = home / ".latest"
+    link.unlink(missing_ok=True)
+    link.symlink_to(version)
+    link.replace(home / "latest")
