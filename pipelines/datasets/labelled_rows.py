@@ -1,0 +1,277 @@
+"""Turn files of any layout into raw labelled rows: text, label, rating, split, and where from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from pipelines.datasets.readers import ReadOptions, Record, Value, read_records
+from pipelines.datasets.text_files import reading_errors
+from pipelines.errors import DataError, did_you_mean
+
+TEXT_COLUMNS = [
+    "text",
+    "review",
+    "sentence",
+    "content",
+    "tweet",
+    "comment",
+    "body",
+    "phrase",
+    "review_text",
+    "review_body",
+    "reviewtext",
+    "message",
+    "document",
+    "utterance",
+    "snippet",
+]
+LABEL_COLUMNS = [
+    "label",
+    "sentiment",
+    "target",
+    "class",
+    "category",
+    "polarity",
+    "rating",
+    "stars",
+    "overall",
+    "score",
+    "tag",
+    "labels",
+]
+SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "valid": "valid",
+    "validation": "valid",
+    "val": "valid",
+    "dev": "valid",
+    "development": "valid",
+    "test": "test",
+    "testing": "test",
+}
+UNLABELLED_FOLDERS = ("unsup", "unlabeled", "unlabelled")
+_AIRLINES = re.compile(
+    r"@(?:virginamerica|united|southwestair|jetblue|americanair|usairways|delta)\b", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledTextOptions:
+    """How to read labelled text; an empty name means to find it out.
+
+    Args:
+        text_column: column (csv, tsv, parquet) or key (jsonl) of the text.
+        label_column: column or key of the label.
+        split_column: column that says train, valid or test; "none" ignores a column named "split".
+        encoding: of text files.
+        header: whether csv and tsv files begin with the names of their columns.
+        delimiter: of csv files; empty means to find it in the first line.
+        quotes: "auto", "yes" or "no": whether double quotes enclose csv and tsv fields.
+        valid_file: file of validation rows, beside the source.
+        test_file: file of test rows, beside the source.
+        text_feature: of a `tfds:` set, where the usual names do not fit.
+        label_feature: of a `tfds:` set.
+        seed: draws the split where the source has none.
+    """
+
+    text_column: str = ""
+    label_column: str = ""
+    split_column: str = ""
+    encoding: str = "utf-8"
+    header: bool = True
+    delimiter: str = ""
+    quotes: str = "auto"
+    valid_file: str = ""
+    test_file: str = ""
+    text_feature: str = ""
+    label_feature: str = ""
+    seed: int = 17
+
+    def read_options(self) -> ReadOptions:
+        """Return the part of the options that `read_records` takes."""
+        return ReadOptions(
+            encoding=self.encoding,
+            header=self.header,
+            delimiter=self.delimiter,
+            quotes=self.quotes,
+        )
+
+
+class RawRow(NamedTuple):
+    """A row before any check; `line` is 0 where a file is one text."""
+
+    path: Path
+    line: int
+    text: Value
+    label: Value
+    rating: float | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file, or one folder of label folders; `kind` is a key of `PART_READERS`."""
+
+    path: Path
+    kind: str = "records"
+    split: str | None = None
+
+
+def read_part(part: Part, options: LabelledTextOptions) -> Iterator[RawRow]:
+    """Yield the raw rows of one part, its own split name on each.
+
+    Raises:
+        DataError: the file cannot be read, or a column cannot be found.
+    """
+    return PART_READERS[part.kind](part, options)
+
+
+def _read_table(part: Part, options: LabelledTextOptions) -> Iterator[RawRow]:
+    records = read_records(part.path, options.read_options())
+    first = next(records, None)
+    if first is None:
+        raise DataError(f"{part.path}: no rows below the header; expected at least one")
+    names = list(first.fields)
+    text = pick_column(names, options.text_column, TEXT_COLUMNS, what="text", where=str(part.path))
+    rest = [name for name in names if name != text]
+    label = pick_column(
+        rest,
+        options.label_column,
+        LABEL_COLUMNS,
+        what="label",
+        where=str(part.path),
+        all_names=names,
+    )
+    split = None if part.split else _split_column(first, options.split_column)
+    yield _raw_row(first, text, label, split, part.split)
+    for record in records:
+        yield _raw_row(record, text, label, split, part.split)
+
+
+def _raw_row(
+    record: Record, text: str, label: str, split: str | None, part_split: str | None
+) -> RawRow:
+    path, line, fields = record
+    if split is not None:
+        part_split = _split_name(record, split)
+    # A JSON row may lack a key; it is then counted as a missing text or label.
+    return RawRow(path, line, fields.get(text), fields.get(label), None, part_split)
+
+
+def pick_column(
+    names: Sequence[str],
+    wanted: str,
+    usual: Sequence[str],
+    *,
+    what: str,
+    where: str,
+    all_names: Sequence[str] = (),
+) -> str:
+    """Return the column that holds the text or the label.
+
+    Args:
+        names: the columns to choose among.
+        wanted: the name the user gave, or empty.
+        usual: names to look for, the likeliest first, in lower case.
+        what: "text" or "label".
+        where: the file, named in the message.
+        all_names: the columns the message lists, if other than `names`.
+
+    Raises:
+        DataError: no such column; the message lists those there are and names the option.
+    """
+    shown = ", ".join(repr(name[:60]) for name in list(all_names or names)[:30])
+    if wanted:
+        if wanted in names:
+            return wanted
+        raise DataError(
+            f"{where}: no {what} column {wanted!r}{did_you_mean(wanted, names)}; columns found: "
+            f"{shown}; give --{what}-column one of them"
+        )
+    folded = {name.strip().casefold(): name for name in reversed(names)}
+    for candidate in usual:
+        if candidate in folded:
+            return folded[candidate]
+    raise DataError(
+        f"{where}: no column for the {what}; columns found: {shown}; looked for "
+        f"{', '.join(usual)}; give --{what}-column NAME (and --no-header, with columns called 1, "
+        "2, ..., if the first line is a row)"
+    )
+
+
+def _split_column(first: Record, wanted: str) -> str | None:
+    """Return the column of split names: the one asked for, or one called "split" if it is one."""
+    if wanted == "none":
+        return None
+    if wanted:
+        if wanted in first.fields:
+            return wanted
+        raise DataError(
+            f"{first.path}: no split column {wanted!r}{did_you_mean(wanted, first.fields)}; "
+            f"columns found: {', '.join(map(repr, first.fields))}; give --split-column one of them"
+        )
+    found = str(first.fields.get("split", "")).strip().casefold()
+    return "split" if found in SPLIT_WORDS else None
+
+
+def _split_name(record: Record, column: str) -> str:
+    value = str(record.fields.get(column)).strip().casefold()
+    if value not in SPLIT_WORDS:
+        raise DataError(
+            f"{record.path}:{record.line}: split {value!r} in column {column!r}"
+            f"{did_you_mean(value, SPLIT_WORDS)}; expected one of {', '.join(SPLIT_WORDS)}; mend "
+            "the row, or give --split-column none to split by seed"
+        )
+    return SPLIT_WORDS[value]
+
+
+def _read_label_folders(part: Part, options: LabelledTextOptions) -> Iterator[RawRow]:
+    for folder in label_folders(part.path):
+        for path in sorted(folder.glob("*.txt")):
+            with reading_errors(path, options.encoding):
+                text = path.read_text(encoding=options.encoding)
+            yield RawRow(path, 0, text.removeprefix("\ufeff"), folder.name, None, part.split)
+
+
+def label_folders(folder: Path) -> list[Path]:
+    """Return the sub-folders that hold texts of one label each, sorted by name."""
+    return [
+        entry
+        for entry in sorted(folder.iterdir())
+        if entry.is_dir()
+        and not entry.name.startswith(".")
+        and entry.name not in UNLABELLED_FOLDERS
+        and next(entry.glob("*.txt"), None) is not None
+    ]
+
+
+def _read_rated(part: Part, _: LabelledTextOptions) -> Iterator[RawRow]:
+    """Read a set of the VADER archive: id, mean human rating in -4..4, text; no header."""
+    options = ReadOptions(header=False, delimiter="\t", quotes="no")
+    for path, line, fields in read_records(part.path, options):
+        rating = float(fields["2"] or 0)
+        label = "positive" if rating > 0 else "negative" if rating < 0 else None
+        yield RawRow(path, line, fields["3"], label, rating, part.split)
+
+
+def _read_tweets(part: Part, _: LabelledTextOptions) -> Iterator[RawRow]:
+    for path, line, fields in read_records(part.path, ReadOptions(encoding="latin-1")):
+        yield RawRow(path, line, fields["text"], fields["sentiment"], None, part.split)
+
+
+def _read_airline_tweets(part: Part, options: LabelledTextOptions) -> Iterator[RawRow]:
+    return (row for row in _read_tweets(part, options) if _AIRLINES.search(str(row.text)))
+
+
+PART_READERS = {
+    "records": _read_table,
+    "folders": _read_label_folders,
+    "rated": _read_rated,
+    "tweets": _read_tweets,
+    "tweets-airline": _read_airline_tweets,
+}

@@ -1,0 +1,118 @@
+"""Labelled text from any source: counted, de-duplicated, split, and cached on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.datasets.label_scan import LabelledText, LabelScan
+from pipelines.datasets.labelled_rows import LabelledTextOptions
+from pipelines.datasets.labelled_sources import TextSource, find_text_source
+from pipelines.datasets.package_index import Progress
+from pipelines.datasets.rows import Rows
+from pipelines.datasets.splits import SPLIT_NAMES, DataCard, Splits
+from pipelines.datasets.storage import DataFolders, new_folder
+from pipelines.errors import DataError
+
+READER_VERSION = 1  # raise it when the same files would give other rows
+__all__ = ["LabelledText", "LabelledTextOptions", "load_labelled_text"]
+_log = logging.getLogger(__name__)
+
+
+def load_labelled_text(
+    source: str,
+    options: LabelledTextOptions | None = None,
+    *,
+    folders: DataFolders | None = None,
+    progress: Progress | None = None,
+) -> Splits[LabelledText]:
+    """Read, check, split and cache labelled text.
+
+    Rows without text or label are left out and counted. Where the source has no splits, each text
+    is kept once and `stratified_split` draws them. Where it has, valid and test rows stay as they
+    are (so that scores compare with published ones) and training rows whose text is also there are
+    left out; a split it lacks is drawn from the training rows.
+
+    Args:
+        source: a file, a glob, a folder, a built-in name, or `tfds:NAME`.
+        options: columns, encoding, files of other splits, seed.
+        folders: where fetched and prepared data are kept; default data/raw and data/cache.
+        progress: told of a download a few times a second.
+
+    Returns:
+        the three splits, on disk, with their data card.
+
+    Raises:
+        DataError: the source is absent or unreadable, has one label only, a label in valid or test
+            that training rows lack, too few rows, or the cache cannot be written.
+    """
+    options, folders = options or LabelledTextOptions(), folders or DataFolders()
+    found = find_text_source(source, options, folders, progress)
+    fingerprint = _fingerprint(found, options)
+    folder = folders.cache / f"{found.name[:60]}-{fingerprint}"
+    splits = _from_cache(folder)
+    if splits is None:
+        with new_folder(folder) as partial:
+            _prepare(found, options, source, fingerprint, partial)
+        splits = _from_cache(folder)
+    if splits is None:
+        raise DataError(f"{folder}: prepared rows cannot be read back; delete the folder")
+    card = dataclasses.replace(splits.card, source=source, files=dict(found.files))
+    return dataclasses.replace(splits, card=card)
+
+
+def _fingerprint(found: TextSource, options: LabelledTextOptions) -> str:
+    """Hash what the rows depend on: reader, options, seed and contents, but not the file's path."""
+    settings = dataclasses.replace(options, valid_file="", test_file="")
+    identity = [READER_VERSION, dataclasses.asdict(settings), found.layout, [*found.files.values()]]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+
+
+def _from_cache(folder: Path) -> Splits[LabelledText] | None:
+    """Return prepared rows; None if there are none, or they are damaged."""
+    try:
+        card = DataCard.from_json(json.loads((folder / "card.json").read_text(encoding="utf-8")))
+        with np.load(folder / "splits.npz") as stored:
+            train, valid, test = (
+                Rows(LabelledText, folder / "rows.arrow", stored[name]) for name in SPLIT_NAMES
+            )
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowInvalid):
+        return None
+    return Splits(train, valid, test, card)
+
+
+def _prepare(
+    found: TextSource,
+    options: LabelledTextOptions,
+    source: str,
+    fingerprint: str,
+    folder: Path,
+) -> None:
+    """Write rows.arrow, splits.npz and card.json into `folder`."""
+    scan = LabelScan()
+    Rows.of(LabelledText, scan.examples(found.rows(), options.seed), folder / "rows.arrow")
+    placement = scan.placement(source)
+    train, valid, test = placement.rows
+    np.savez(folder / "splits.npz", train=train, valid=valid, test=test)
+    card = DataCard(
+        source=source,
+        licence=found.licence,
+        citation=found.citation,
+        language=found.language,
+        files=dict(found.files),
+        counts={name: len(rows) for name, rows in zip(SPLIT_NAMES, placement.rows, strict=True)},
+        label_counts=scan.label_counts(placement),
+        dropped=dict(sorted({**scan.dropped, **placement.dropped}.items())),
+        notes=(*found.notes, *scan.notes(), *placement.notes),
+        fingerprint=fingerprint,
+    )
+    (folder / "card.json").write_text(
+        json.dumps(card.to_json(), indent=1, ensure_ascii=False), encoding="utf-8"
+    )
+    _log.info("read %s: %s; left out: %s", source, dict(card.counts), dict(card.dropped) or "none")

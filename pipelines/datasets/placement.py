@@ -1,0 +1,126 @@
+"""Decide which labelled rows are kept and in which split, from their keys alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.datasets.splits import FRACTIONS, IntArray, first_rows, stratified_split
+from pipelines.errors import DataError, did_you_mean
+
+TRAIN, VALID, TEST = 0, 1, 2
+_NAMES = {VALID: "valid", TEST: "test"}
+Keys = npt.NDArray[np.uint64]
+Codes = npt.NDArray[np.int32]
+
+
+@dataclass
+class Placement:
+    """Row numbers of train, valid and test, and what was left out on the way."""
+
+    rows: tuple[IntArray, IntArray, IntArray]
+    dropped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def place_rows(
+    source: str,
+    names: Sequence[str],
+    *,
+    keys: Keys,
+    labels: Codes,
+    splits: npt.NDArray[np.int8],
+    first_seen: Mapping[tuple[int, int], str],
+) -> Placement:
+    """Split rows by label and hash, or keep the splits they came with.
+
+    Args:
+        source: named in messages.
+        names: label of each code.
+        keys: `duplicate_key` of each text, uint64[N].
+        labels: label code of each row, int32[N].
+        splits: -1 none given, 0 train, 1 valid, 2 test, int8[N].
+        first_seen: (split, label code) -> file:line of the first such row.
+
+    Raises:
+        DataError: valid or test rows have a label that training rows lack, or there are too few
+            rows to set some aside.
+    """
+    given = {split for split in (VALID, TEST) if (splits == split).any()}
+    _require_known_labels(names, first_seen)
+    kept = {split: np.flatnonzero(splits == split) for split in given}
+    train = np.flatnonzero(splits < VALID)
+    placement = Placement((train, train, train))
+    if given == {VALID, TEST}:
+        kept[VALID] = _without(kept[VALID], kept[TEST], keys, "valid row also in test", placement)
+    for split in sorted(given, reverse=True):
+        reason = f"training row also in {_NAMES[split]}"
+        train = _without(train, kept[split], keys, reason, placement)
+        _note_repeats(kept[split], keys, split, placement)
+    _count_repeats(train, keys, labels, placement)
+    valid_share, test_share = (0.0 if it in given else FRACTIONS[it] for it in (VALID, TEST))
+    fractions = (1.0 - valid_share - test_share, valid_share, test_share)
+    drawn = [train[part] for part in stratified_split(labels[train], keys[train], fractions)]
+    valid, test = (kept.get(split, drawn[split]) for split in (VALID, TEST))
+    placement.rows = (drawn[TRAIN], valid, test)
+    _require_rows(source, placement, labels)
+    return placement
+
+
+def _require_known_labels(names: Sequence[str], first_seen: Mapping[tuple[int, int], str]) -> None:
+    known = {names[code] for split, code in first_seen if split < VALID}
+    for (split, code), place in first_seen.items():
+        if split >= VALID and names[code] not in known:
+            raise DataError(
+                f"{place}: label {names[code]!r} of the {_NAMES[split]} rows is in no training row"
+                f"{did_you_mean(names[code], known)}; training labels: "
+                f"{', '.join(sorted(known)[:20])}; mend the label, or add training rows with it"
+            )
+
+
+def _without(
+    rows: IntArray, others: IntArray, keys: Keys, reason: str, placement: Placement
+) -> IntArray:
+    """Return the rows whose text is not among `others`, counting those left out."""
+    shared = np.isin(keys[rows], keys[others])
+    if shared.any():
+        placement.dropped[reason] = int(shared.sum())
+    return rows[~shared]
+
+
+def _note_repeats(rows: IntArray, keys: Keys, split: int, placement: Placement) -> None:
+    repeats = len(rows) - len(np.unique(keys[rows]))
+    if repeats:
+        placement.notes.append(
+            f"{repeats:,} repeated text(s) within the given {_NAMES[split]} rows, kept as they are"
+        )
+
+
+def _count_repeats(rows: IntArray, keys: Keys, labels: Codes, placement: Placement) -> None:
+    """Count rows that `stratified_split` leaves out, by whether they agree with the kept row."""
+    first = rows[first_rows(keys[rows])]
+    if len(first) == len(rows):
+        return
+    order = first[np.argsort(keys[first])]
+    repeats = np.setdiff1d(rows, first, assume_unique=True)
+    kept = order[np.searchsorted(keys[order], keys[repeats])]
+    conflicts = int((labels[kept] != labels[repeats]).sum())
+    if len(repeats) > conflicts:
+        placement.dropped["duplicate text"] = len(repeats) - conflicts
+    if conflicts:
+        placement.dropped["duplicate text with another label"] = conflicts
+
+
+def _require_rows(source: str, placement: Placement, labels: Codes) -> None:
+    """Refuse a split without rows, and training rows of one label."""
+    sizes = [len(rows) for rows in placement.rows]
+    if min(sizes) == 0 or len(np.unique(labels[placement.rows[TRAIN]])) < 2:
+        raise DataError(
+            f"{source}: too few rows: {sizes[0]} training rows of "
+            f"{len(np.unique(labels[placement.rows[TRAIN]]))} label(s), {sizes[1]} validation and "
+            f"{sizes[2]} test rows; expected two labels or more and ten different texts a label; "
+            "give more rows, or --valid-file and --test-file"
+        )
