@@ -1,0 +1,87 @@
+# One command line for everything: `make help` lists it. The task list is the list of tasks/*.py.
+TASKS := $(filter-out __init__,$(sort $(patsubst tasks/%.py,%,$(wildcard tasks/*.py))))
+VENV ?= .venv
+PYTHON := $(VENV)/bin/python
+RUN := TF_CPP_MIN_LOG_LEVEL=3 TF_ENABLE_ONEDNN_OPTS=1 $(PYTHON) -m pipelines
+BOOTSTRAP_PYTHON ?= python3
+
+# DATA= is a file, a folder, a built-in name or tfds:NAME; ARGS= are options of the command;
+# TEXT= or FILE= is what predict reads; MODEL= is a version directory.
+export TEXT FILE DATA MODEL
+DATA_OPTION = $(if $(DATA),--data "$$DATA")
+MODEL_OPTION = $(if $(MODEL),--model "$$MODEL")
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev test test-fast lint bench clean train-all smoke report
+
+help: ## list all targets
+	@echo "Targets (TASK is one of: $(TASKS)):"
+	@echo
+	@echo "  train-TASK     train, export, verify, evaluate, report     DATA= ARGS=\"--epochs 3\""
+	@echo "  predict-TASK   run the latest model                        TEXT=\"...\" or FILE=lines.txt (- for stdin)"
+	@echo "  evaluate-TASK  score the latest model on labelled rows     DATA= MODEL="
+	@echo "  check-TASK     look at data before training                DATA="
+	@echo "  data-TASK      fetch, read and split a data set            DATA="
+	@echo "  help-TASK      every setting of a task"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 17
+	@echo
+	@echo "DATA= takes a file (csv, tsv, jsonl, parquet; .gz), a folder, a built-in name or tfds:NAME."
+
+setup: $(VENV)/.installed ## make .venv with the pinned requirements (done by itself on first use)
+
+$(VENV)/.installed: requirements.txt
+	@$(BOOTSTRAP_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ": set BOOTSTRAP_PYTHON=/path/to/python3.11")'
+	@echo "making $(VENV) and installing the requirements (a few minutes, once)"
+	@test -x $(PYTHON) || $(BOOTSTRAP_PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+setup-dev: $(VENV)/.installed-dev ## also install what tests and lint need
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+train-%: $(VENV)/.installed
+	@$(RUN) train $* $(DATA_OPTION) $(ARGS)
+
+data-%: $(VENV)/.installed
+	@$(RUN) data $* $(DATA_OPTION) $(ARGS)
+
+check-%: $(VENV)/.installed
+	@$(RUN) check $* $(DATA_OPTION) $(ARGS)
+
+evaluate-%: $(VENV)/.installed
+	@$(RUN) evaluate $* $(DATA_OPTION) $(MODEL_OPTION) $(ARGS)
+
+predict-%: $(VENV)/.installed
+	@$(RUN) predict $* $(if $(FILE),--file "$$FILE",--text "$$TEXT") $(MODEL_OPTION) $(ARGS)
+
+help-%: $(VENV)/.installed
+	@$(RUN) train $* --help
+
+train-all: $(addprefix train-,$(TASKS)) ## train every task on its default data
+
+smoke: $(VENV)/.installed ## train every task for a moment on a few rows
+	@for task in $(TASKS); do $(RUN) train $$task --limit 200 --epochs 1 || exit 1; done
+
+report: $(VENV)/.installed ## write saved_models/index.html, a table of all runs
+	@$(RUN) report
+
+test: $(VENV)/.installed-dev ## all tests, in under ten minutes on two cores
+	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m pytest
+
+test-fast: $(VENV)/.installed-dev ## the tests that need no TensorFlow, in seconds
+	@$(PYTHON) -m pytest tests/unit
+
+lint: $(VENV)/.installed-dev ## ruff and mypy
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+
+bench: $(VENV)/.installed-dev ## speed and memory, as ratios against peers
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) $$file || exit 1; done
+
+clean: ## remove caches; keeps fetched data and trained models
+	@rm -rf data/cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,150 @@
+"""`python -m pipelines VERB TASK [options]`: arguments become frozen dataclasses.
+
+Nothing here imports TensorFlow, so help and mistakes are answered at once. Make calls this; exit
+codes are 0 done, 1 failed, 2 misuse, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from pipelines.config import RunConfig
+from pipelines.errors import ConfigError, ToolkitError, did_you_mean
+from pipelines.registry import find_task, task_names
+
+VERBS = {
+    "data": "fetch, read and split a data set, and show what was found",
+    "check": "look at a data set as a careful person would before training",
+    "train": "train, export, verify, evaluate and report",
+    "evaluate": "score the latest exported model on labelled rows and write a report",
+    "predict": "run the latest exported model on a text, a file or standard input",
+    "report": "write saved_models/index.html, a table of all runs",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Where rows come from."""
+
+    data: str | None = None
+    """A file, a glob, a folder, a built-in name, or tfds:NAME; without it the task's default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(DataOptions):
+    """How a training run starts."""
+
+    resume: bool = False
+    """Go on with the interrupted run of the same settings and data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(DataOptions):
+    """What to score."""
+
+    model: Path | None = None
+    """A version directory; without it the latest of the task."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """What to predict; give --text or --file."""
+
+    text: str | None = None
+    """One text."""
+    file: str | None = None
+    """A file with one text a line, or - for standard input: one JSON line comes out for each."""
+    json: bool = False
+    """Print JSON for --text as well."""
+    model: Path | None = None
+    """A version directory; without it the latest of the task."""
+
+
+_OPTIONS: dict[str, type] = {
+    "data": DataOptions,
+    "check": DataOptions,
+    "train": TrainOptions,
+    "evaluate": EvaluateOptions,
+    "predict": PredictOptions,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    try:
+        return _dispatch(list(arguments))
+    except ToolkitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    verb, rest = arguments[0], arguments[1:]
+    if verb not in VERBS:
+        raise ConfigError(f"unknown verb {verb!r}{did_you_mean(verb, VERBS)}\n\n{usage()}")
+    if verb == "report":
+        from pipelines import commands
+
+        return commands.report()
+    if not rest or rest[0].startswith("-"):
+        raise ConfigError(f"{verb}: no task given; known tasks: {', '.join(task_names())}")
+    return _run(verb, rest[0], rest[1:])
+
+
+def _run(verb: str, task_name: str, arguments: list[str]) -> int:
+    task_type = find_task(task_name)
+    options, config = parse(verb, task_name, task_type.config_type, arguments)
+    from pipelines import commands  # heavy; after the arguments are known to be good
+
+    command: Callable[..., int] = getattr(commands, verb)
+    return command(task_type(config), options)
+
+
+def parse(
+    verb: str, task_name: str, config_type: type[RunConfig], arguments: Sequence[str]
+) -> tuple[Any, RunConfig]:
+    """Turn arguments into the verb's options and the task's settings.
+
+    Raises:
+        SystemExit: with code 2 and a message on misuse, 0 after `--help`.
+        ConfigError: a value that parses but cannot work.
+    """
+    flat = tyro.conf.OmitArgPrefixes
+    fields: list[tuple[str, Any]] = [("options", Annotated[_OPTIONS[verb], flat])]
+    if verb != "predict":  # an exported model carries its settings
+        fields.append(("settings", Annotated[config_type, flat]))
+    command = make_dataclass(verb, fields, frozen=True)
+    parsed = tyro.cli(
+        command,
+        args=list(arguments),
+        prog=f"make {verb}-{task_name} (python -m pipelines {verb} {task_name})",
+        description=f"{task_name}: {VERBS[verb]}.",
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+    )
+    return parsed.options, getattr(parsed, "settings", None) or config_type()
+
+
+def usage() -> str:
+    """Return the help of the bare command."""
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:{width}}  {meaning}" for verb, meaning in VERBS.items())
+    return (
+        "usage: python -m pipelines VERB TASK [options]\n\n"
+        f"verbs:\n{verbs}\n\ntasks: {', '.join(task_names())}\n\n"
+        "`python -m pipelines train TASK --help` lists every setting of a task."
+    )

@@ -1,0 +1,341 @@
+"""One run, from raw file to report. Each step is a function that any task goes through."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.batching import EncodedCorpus, write_corpus
+from pipelines.config import RunConfig, fingerprint
+from pipelines.datasets.rows import Rows
+from pipelines.datasets.splits import Splits
+from pipelines.datasets.storage import new_folder
+from pipelines.errors import DataError
+from pipelines.manifest import make_manifest
+from pipelines.stages import Stages
+from pipelines.task import Artifacts, Outputs, Task
+from pipelines.workspace import Folders, latest_version, new_version
+
+if TYPE_CHECKING:
+    import keras
+
+    from pipelines.export.process import ServingProcess
+    from pipelines.export.saved_model import Parity
+    from pipelines.training import TrainingResult
+
+ENCODING_VERSION = 1  # raise when `Task.encode` or the corpus layout changes its output
+SERVE_ROWS = 256  # rows in one request to the exported model
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything training needs, on disk."""
+
+    splits: Splits[Any]
+    artifacts: Artifacts
+    corpora: Mapping[str, EncodedCorpus]
+
+
+def train(
+    task: Task[Any, Any], source: str, *, folders: Folders, stages: Stages, resume: bool = False
+) -> Path:
+    """Train, export, verify, evaluate and report; return the new version directory.
+
+    A run that fails or is interrupted changes nothing that was there.
+    """
+    with new_version(folders, task.name) as version:
+        prepared = prepare(task, source, folders=folders, stages=stages)
+        model, trainer, result = fit(task, prepared, folders=folders, stages=stages, resume=resume)
+        export(task, model, prepared.artifacts, version, stages)
+        manifest = make_manifest(
+            task.name,
+            task.config,
+            data={"source": source, "fingerprint": prepared.splits.card.fingerprint},
+            artifacts=prepared.artifacts.describe(),
+        )
+        report = assess(task, model, prepared, version, stages=stages, result=result)
+        finish(version, report, manifest, stages)
+        trainer.discard()
+    return latest_version(folders, task.name)
+
+
+def prepare(task: Task[Any, Any], source: str, *, folders: Folders, stages: Stages) -> Prepared:
+    """Read, split, learn the artifacts from the training split, and encode once."""
+    with stages.stage("read") as stage:
+        splits = limited(task.load_data(source, folders), task.config)
+        stage.note = describe_splits(splits)
+    for finding in task.check(splits):
+        if finding.level in ("warning", "error"):
+            stages.line(finding.level, f"{finding.title}: {finding.detail}")
+    with stages.stage("encode") as stage:
+        artifacts = task.fit_artifacts(splits.train)
+        corpora = {
+            name: encoded(task, rows, artifacts, splits.card.fingerprint + name, folders)
+            for name, rows in splits.named()
+        }
+        stage.note = ", ".join(f"{key} {value}" for key, value in artifacts.describe().items())
+    return Prepared(splits, artifacts, corpora)
+
+
+def limited(splits: Splits[Any], config: RunConfig) -> Splits[Any]:
+    """Cut every split to `config.limit` rows, if it is given."""
+    if config.limit is None:
+        return splits
+    return replace(splits, **{name: rows[: config.limit] for name, rows in splits.named()})
+
+
+def describe_splits(splits: Splits[Any]) -> str:
+    """Say how many rows each split holds, and how many rows were left out."""
+    sizes = ", ".join(f"{len(rows):,} {name}" for name, rows in splits.named())
+    dropped = sum(splits.card.dropped.values())
+    return f"{sizes} rows from {splits.card.source}" + (
+        f"; {dropped:,} left out" if dropped else ""
+    )
+
+
+def encoded(
+    task: Task[Any, Any], rows: Rows[Any], artifacts: Artifacts, data_key: str, folders: Folders
+) -> EncodedCorpus:
+    """Encode rows into the content-addressed cache, or reuse what is there."""
+    key = fingerprint(
+        {
+            "version": ENCODING_VERSION,
+            "data": data_key,
+            "rows": len(rows),
+            "artifacts": artifacts.fingerprint(),
+        }
+    )
+    folder = folders.cache / f"{task.name}-encoded-{key}"
+    if not (folder / "corpus" / "features.json").exists():
+        with new_folder(folder) as partial:
+            write_corpus(partial / "corpus", task.encode(rows, artifacts))
+    return EncodedCorpus(folder / "corpus")
+
+
+def fit(
+    task: Task[Any, Any],
+    prepared: Prepared,
+    *,
+    folders: Folders,
+    stages: Stages,
+    resume: bool = False,
+) -> tuple[keras.Model, Any, TrainingResult]:
+    """Build and train the model; return it with the best weights, its trainer and the result."""
+    import keras
+
+    from pipelines.progress import TrainingProgress
+    from pipelines.training import Trainer
+
+    config: RunConfig = task.config
+    keras.utils.set_random_seed(config.seed)
+    if config.mixed_precision:
+        keras.mixed_precision.set_global_policy("mixed_float16")
+    model = task.build_model(prepared.artifacts)
+    with stages.stage("train") as stage:
+        task.initialise(model, prepared.corpora["train"], prepared.corpora["valid"])
+        trainer = Trainer(
+            model,
+            task.objective(prepared.artifacts),
+            config,
+            checkpoint=checkpoint_path(task, prepared, folders),
+            progress=TrainingProgress(stages.console),
+        )
+        result = trainer.fit(
+            task.batches(prepared.corpora["train"], seed=config.seed),
+            task.batches(prepared.corpora["valid"], seed=None),
+            resume=resume,
+        )
+        stage.note = (
+            f"best epoch {result.best_epoch} of {len(result.history)}, "
+            f"{result.tokens_per_second:,.0f} tokens/s"
+        )
+    return model, trainer, result
+
+
+def checkpoint_path(task: Task[Any, Any], prepared: Prepared, folders: Folders) -> Path:
+    """Return the training state's file: one for each combination of settings and data."""
+    key = fingerprint(
+        [
+            task.config.fingerprint(),
+            prepared.splits.card.fingerprint,
+            prepared.artifacts.fingerprint(),
+        ]
+    )
+    return folders.cache / f"{task.name}-training-{key}" / "state.npz"
+
+
+def export(
+    task: Task[Any, Any],
+    model: keras.Model,
+    artifacts: Artifacts,
+    version: Path,
+    stages: Stages,
+) -> None:
+    """Write the SavedModel from a portable twin of the model, and the artifacts beside it."""
+    import keras
+
+    from pipelines.export.saved_model import write_saved_model
+
+    with stages.stage("export") as stage:
+        keras.mixed_precision.set_global_policy("float32")
+        twin = task.build_model(artifacts, portable=True)
+        twin.set_weights(model.get_weights())
+        resources = {"model": twin}
+        endpoints = task.endpoints(twin, artifacts)
+        write_saved_model(version, endpoints, resources)
+        extra = version / "assets.extra"
+        extra.mkdir()
+        artifacts.save(extra)
+        twin.save(extra / "model.keras")
+        signatures = {name: dict(endpoint.meaning) for name, endpoint in endpoints.items()}
+        (extra / "signatures.json").write_text(json.dumps(signatures, indent=2))
+        size = sum(path.stat().st_size for path in version.rglob("*") if path.is_file())
+        stage.note = f"{twin.count_params():,} parameters, {size / 1e6:.1f} MB"
+
+
+def served_outputs(
+    task: Task[Any, Any], rows: Rows[Any], process: ServingProcess, endpoint: str = "serve"
+) -> Outputs:
+    """Send raw rows through the exported model and collect its outputs, in row order."""
+    parts = [process.call(task.serve_inputs(chunk), endpoint) for chunk in rows.chunks(SERVE_ROWS)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def measure_serving(
+    task: Task[Any, Any], rows: Rows[Any], process: ServingProcess
+) -> dict[str, float]:
+    """Return latency of single-row requests and throughput of full ones."""
+    examples = rows[:SERVE_ROWS]
+    single = [task.serve_inputs([example]) for example in examples]
+    full = task.serve_inputs(list(examples))
+    process.latencies(single[:10])  # the first requests pay for set-up
+    milliseconds = process.latencies(single)
+    batch = float(np.median(process.latencies([full] * 5)))
+    return {
+        "latency_ms_p50": round(float(np.percentile(milliseconds, 50)), 3),
+        "latency_ms_p99": round(float(np.percentile(milliseconds, 99)), 3),
+        "rows_per_second": round(len(examples) / batch * 1000, 1),
+        "batch_rows": len(examples),
+        "load_seconds": round(process.load_seconds(), 2),
+    }
+
+
+def assess(
+    task: Task[Any, Any],
+    model: keras.Model,
+    prepared: Prepared,
+    version: Path,
+    *,
+    stages: Stages,
+    result: TrainingResult,
+) -> dict[str, Any]:
+    """Verify and score the exported model on raw test rows; write predictions and report pages."""
+    from pipelines.export.process import ServingProcess
+
+    rows = prepared.splits.test
+    with ServingProcess(version) as process:
+        with stages.stage("verify") as stage:
+            outputs = served_outputs(task, rows, process)
+            parity = check_parity(task, model, prepared, outputs)
+            serving = measure_serving(task, rows, process)
+            stage.note = (
+                f"{parity.rows:,} raw test rows through the SavedModel in a fresh process, "
+                f"0 differ (largest gap {parity.largest_difference:.1g})"
+            )
+        with stages.stage("baselines") as stage:
+            splits = prepared.splits
+            baselines = task.baselines(splits.train, splits.valid, splits.test)
+            stage.note = ", ".join(baselines)
+        with stages.stage("evaluate") as stage:
+            evaluation = task.evaluate(rows, outputs, baselines, prepared.artifacts, process.call)
+            stage.note = f"{len(evaluation.scores)} scores, {len(evaluation.sections)} sections"
+    report = {
+        "task": task.name,
+        "headline": task.headline,
+        "scores": [score.as_json() for score in evaluation.scores],
+        "data": prepared.splits.card.to_json(),
+        "training": result.as_json(),
+        "model": {"parameters": model.count_params(), "bytes": model_bytes(version)},
+        "serving": serving,
+        "parity": vars(parity),
+    }
+    write_predictions_file(task, version, rows, outputs)
+    return report | {"sections": evaluation.sections}
+
+
+def check_parity(
+    task: Task[Any, Any], model: keras.Model, prepared: Prepared, served: Outputs
+) -> Parity:
+    """Compare the served test outputs with the trained model's on the encoded test rows."""
+    from pipelines.export.saved_model import compare_outputs
+    from pipelines.training import predict_model
+
+    trained = predict_model(model, task.batches(prepared.corpora["test"], seed=None))
+    return compare_outputs(task.read_outputs(trained, prepared.artifacts), served)
+
+
+def model_bytes(version: Path) -> int:
+    """Return the size of the SavedModel proper, without report and training files."""
+    parts = [version / "saved_model.pb", *version.glob("variables/*"), *version.glob("assets/*")]
+    return sum(path.stat().st_size for path in parts)
+
+
+def write_predictions_file(
+    task: Task[Any, Any], version: Path, rows: Rows[Any], outputs: Outputs
+) -> None:
+    """Write report/predictions.jsonl: every test row with what the exported model said."""
+    from dataclasses import asdict
+
+    from pipelines.evaluation.predictions import write_predictions
+
+    folder = version / "report"
+    folder.mkdir(exist_ok=True)
+    records = (
+        {**asdict(example), "output": {name: values[number] for name, values in outputs.items()}}
+        for number, example in enumerate(rows)
+    )
+    write_predictions(folder / "predictions.jsonl", records)
+
+
+def finish(version: Path, report: dict[str, Any], manifest: dict[str, Any], stages: Stages) -> None:
+    """Write manifest, history and report into the version directory."""
+    import pandas as pd
+
+    from pipelines.evaluation.report import write_report
+
+    sections = report.pop("sections")
+    manifest |= {"wall_seconds": round(stages.total(), 1), "stage_seconds": stages.seconds}
+    (version / "assets.extra" / "manifest.json").write_text(json.dumps(manifest, indent=2))
+    folder = version / "report"
+    folder.mkdir(exist_ok=True)
+    if "training" in report:
+        pd.DataFrame(report["training"]["history"]).to_csv(folder / "history.csv", index=False)
+    write_report(folder, report | {"manifest": manifest}, sections)
+
+
+def clear_encoded(task: Task[Any, Any], folders: Folders) -> None:
+    """Remove a task's encoded corpora; they are made again when needed."""
+    for folder in folders.cache.glob(f"{task.name}-encoded-*"):
+        shutil.rmtree(folder)
+
+
+def load_manifest(version: Path) -> dict[str, Any]:
+    """Read the manifest of an exported version.
+
+    Raises:
+        DataError: the folder is no exported version.
+    """
+    path = version / "assets.extra" / "manifest.json"
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: cannot read the manifest ({error}); expected a version directory such as "
+            "saved_models/sentiment/1: give one with --model, or train again"
+        ) from error

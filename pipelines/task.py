@@ -1,0 +1,147 @@
+"""What a task is: the one class that says how raw rows become a model and a report.
+
+`tasks/<name>.py` defines one subclass. It composes the shared layer and owns nothing that a second
+task could use. Methods are listed in the order in which a run calls them. A module of `tasks/`
+imports Keras and TensorFlow inside methods only, so that `--help` and a mistyped option answer at
+once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
+
+import numpy as np
+
+from pipelines.config import RunConfig
+
+if TYPE_CHECKING:
+    import keras
+
+    from pipelines.batching import Batches, Chunk, EncodedCorpus
+    from pipelines.datasets.checks import Finding
+    from pipelines.datasets.rows import Rows
+    from pipelines.datasets.splits import Splits
+    from pipelines.evaluation.report import Section
+    from pipelines.evaluation.scores import Score
+    from pipelines.export.saved_model import Endpoint
+    from pipelines.training import Objective
+    from pipelines.workspace import Folders
+
+E = TypeVar("E")
+C = TypeVar("C", bound=RunConfig)
+Outputs = Mapping[str, np.ndarray]
+
+
+class Artifacts(Protocol):
+    """What is learned from the training split besides weights: vocabulary, labels, scaler."""
+
+    def save(self, folder: Path) -> None:
+        """Write files a person can read into an existing folder."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+
+    def fingerprint(self) -> str:
+        """Return a hash that changes with the content."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return sizes and hashes for the manifest."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores and report sections of one set of rows."""
+
+    scores: list[Score]
+    sections: list[Section] = field(default_factory=list)
+
+
+class Predict(Protocol):
+    """The exported model, called in a process that has TensorFlow alone."""
+
+    def __call__(self, inputs: Mapping[str, list[Any]]) -> Outputs:
+        """Return the `serve` outputs for raw inputs."""
+
+
+class Task(ABC, Generic[E, C]):
+    """Base class of all tasks; `E` is a frozen example dataclass, `C` the settings."""
+
+    config_type: ClassVar[type[RunConfig]]
+    artifacts_type: ClassVar[type[Artifacts]]
+    headline: ClassVar[str]
+    default_source: ClassVar[str]
+
+    def __init__(self, config: C) -> None:
+        self.config = config
+
+    @property
+    def name(self) -> str:
+        """The task's name: that of its file."""
+        return type(self).__module__.rsplit(".", maxsplit=1)[-1]
+
+    @abstractmethod
+    def load_data(self, source: str, folders: Folders) -> Splits[E]:
+        """Read `source` and split it; a second call reuses the cache."""
+
+    @abstractmethod
+    def check(self, splits: Splits[E]) -> list[Finding]:
+        """Return what a careful person would look at before training."""
+
+    @abstractmethod
+    def fit_artifacts(self, train: Rows[E]) -> Artifacts:
+        """Learn vocabulary, labels and the like from the training split alone."""
+
+    @abstractmethod
+    def encode(self, examples: Iterable[E], artifacts: Any) -> Iterator[Chunk]:
+        """Turn raw examples into arrays, through the very layer that is exported."""
+
+    @abstractmethod
+    def batches(self, corpus: EncodedCorpus, *, seed: int | None) -> Batches:
+        """Cut an encoded corpus into batches; `seed=None` for evaluation."""
+
+    @abstractmethod
+    def build_model(self, artifacts: Any, *, portable: bool = False) -> keras.Model:
+        """Build the model; `portable` leaves out kernels bound to one kind of machine."""
+
+    def initialise(self, model: keras.Model, train: EncodedCorpus, valid: EncodedCorpus) -> None:
+        """Fit parts of the model that have a better method than gradient descent; optional."""
+
+    @abstractmethod
+    def objective(self, artifacts: Any) -> Objective:
+        """Return the loss, the metrics and the value early stopping watches."""
+
+    @abstractmethod
+    def endpoints(self, model: keras.Model, artifacts: Any) -> dict[str, Endpoint]:
+        """Return the exported signatures; the first is "serve": raw in, readable out."""
+
+    @abstractmethod
+    def read_outputs(self, model_outputs: np.ndarray, artifacts: Any) -> Outputs:
+        """Turn the trained model's own outputs into `serve`'s, for the parity gate."""
+
+    @abstractmethod
+    def serve_inputs(self, examples: Sequence[E]) -> dict[str, list[Any]]:
+        """Return the raw inputs of examples, as a user would send them."""
+
+    @abstractmethod
+    def predict_inputs(self, texts: Sequence[str]) -> dict[str, list[Any]]:
+        """Return the raw inputs for what a user typed or streamed."""
+
+    @abstractmethod
+    def baselines(self, train: Rows[E], valid: Rows[E], test: Rows[E]) -> dict[str, Outputs]:
+        """Return classical systems' outputs on the test rows, with `serve`'s keys."""
+
+    @abstractmethod
+    def evaluate(
+        self,
+        examples: Rows[E],
+        outputs: Outputs,
+        baselines: Mapping[str, Outputs],
+        artifacts: Any,
+        predict: Predict,
+    ) -> Evaluation:
+        """Score outputs on raw rows, beside the baselines, and write the task's report sections."""
