@@ -171,6 +171,7 @@ def pick_column(
     what: str,
     where: str,
     all_names: Sequence[str] = (),
+    kind: str = "column",
 ) -> str:
     """Return the column that holds the text or the label.
 
@@ -181,6 +182,7 @@ def pick_column(
         what: "text" or "label".
         where: the file, named in the message.
         all_names: the columns the message lists, if other than `names`.
+        kind: what the columns are called: "column", or "feature".
 
     Raises:
         DataError: no such column; the message lists those there are and names the option.
@@ -190,17 +192,17 @@ def pick_column(
         if wanted in names:
             return wanted
         raise DataError(
-            f"{where}: no {what} column {wanted!r}{did_you_mean(wanted, names)}; columns found: "
-            f"{shown}; give --{what}-column one of them"
+            f"{where}: no {what} {kind} {wanted!r}{did_you_mean(wanted, names)}; {kind}s found: "
+            f"{shown}; give --{what}-{kind} one of them"
         )
     folded = {name.strip().casefold(): name for name in reversed(names)}
     for candidate in usual:
         if candidate in folded:
             return folded[candidate]
+    header = "; if the first line is a row, give --no-header and columns called 1, 2, ..."
     raise DataError(
-        f"{where}: no column for the {what}; columns found: {shown}; looked for "
-        f"{', '.join(usual)}; give --{what}-column NAME (and --no-header, with columns called 1, "
-        "2, ..., if the first line is a row)"
+        f"{where}: no {kind} for the {what}; {kind}s found: {shown}; looked for "
+        f"{', '.join(usual)}; give --{what}-{kind} NAME{header if kind == 'column' else ''}"
     )
 
 

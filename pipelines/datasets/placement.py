@@ -60,13 +60,15 @@ def place_rows(
         reason = f"training row also in {_NAMES[split]}"
         train = _without(train, kept[split], keys, reason, placement)
         _note_repeats(kept[split], keys, split, placement)
-    _count_repeats(train, keys, labels, placement)
+    if len(train) < len(keys):  # for all rows, a copy would only cost memory
+        keys, labels = keys[train], labels[train]
+    _count_repeats(keys, labels, placement)
     valid_share, test_share = (0.0 if it in given else FRACTIONS[it] for it in (VALID, TEST))
     fractions = (1.0 - valid_share - test_share, valid_share, test_share)
-    drawn = [train[part] for part in stratified_split(labels[train], keys[train], fractions)]
+    drawn = [train[part] for part in stratified_split(labels, keys, fractions)]
     valid, test = (kept.get(split, drawn[split]) for split in (VALID, TEST))
     placement.rows = (drawn[TRAIN], valid, test)
-    _require_rows(source, placement, labels)
+    _require_rows(source, placement, len(np.unique(labels)))
     return placement
 
 
@@ -99,28 +101,28 @@ def _note_repeats(rows: IntArray, keys: Keys, split: int, placement: Placement) 
         )
 
 
-def _count_repeats(rows: IntArray, keys: Keys, labels: Codes, placement: Placement) -> None:
+def _count_repeats(keys: Keys, labels: Codes, placement: Placement) -> None:
     """Count rows that `stratified_split` leaves out, by whether they agree with the kept row."""
-    first = rows[first_rows(keys[rows])]
-    if len(first) == len(rows):
+    first = first_rows(keys)
+    if len(first) == len(keys):
         return
-    order = first[np.argsort(keys[first])]
-    repeats = np.setdiff1d(rows, first, assume_unique=True)
-    kept = order[np.searchsorted(keys[order], keys[repeats])]
-    conflicts = int((labels[kept] != labels[repeats]).sum())
-    if len(repeats) > conflicts:
-        placement.dropped["duplicate text"] = len(repeats) - conflicts
+    is_repeat = np.ones(len(keys), bool)
+    is_repeat[first] = False
+    first = first[np.argsort(keys[first])]
+    kept = first[np.searchsorted(keys[first], keys[is_repeat])]
+    conflicts = int((labels[kept] != labels[is_repeat]).sum())
+    if len(kept) > conflicts:
+        placement.dropped["duplicate text"] = len(kept) - conflicts
     if conflicts:
         placement.dropped["duplicate text with another label"] = conflicts
 
 
-def _require_rows(source: str, placement: Placement, labels: Codes) -> None:
+def _require_rows(source: str, placement: Placement, train_labels: int) -> None:
     """Refuse a split without rows, and training rows of one label."""
-    sizes = [len(rows) for rows in placement.rows]
-    if min(sizes) == 0 or len(np.unique(labels[placement.rows[TRAIN]])) < 2:
+    train, valid, test = (len(rows) for rows in placement.rows)
+    if min(train, valid, test) == 0 or train_labels < 2:
         raise DataError(
-            f"{source}: too few rows: {sizes[0]} training rows of "
-            f"{len(np.unique(labels[placement.rows[TRAIN]]))} label(s), {sizes[1]} validation and "
-            f"{sizes[2]} test rows; expected two labels or more and ten different texts a label; "
-            "give more rows, or --valid-file and --test-file"
+            f"{source}: too few rows: {train} training rows of {train_labels} label(s), {valid} "
+            f"validation and {test} test rows; expected two labels or more and ten different texts "
+            "a label; give more rows, or --valid-file and --test-file"
         )

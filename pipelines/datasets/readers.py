@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,13 +98,24 @@ def _read_delimited(path: Path, options: ReadOptions) -> Iterator[Record]:
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
     with open_text(path, options.encoding) as stream:
         reader = csv.reader(
-            stream,
+            _without_nul(path, stream),
             delimiter=delimiter,
             quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
             quotechar='"' if quoted else None,
             strict=True,
         )
         yield from _rows(path, reader, options.header)
+
+
+def _without_nul(path: Path, stream: Iterable[str]) -> Iterator[str]:
+    """Pass lines on; a NUL is what a damaged disk or a cut binary file leaves in text."""
+    for number, line in enumerate(stream, start=1):
+        if "\0" in line:
+            raise DataError(
+                f"{path}:{number}: a NUL character at column {line.index(chr(0)) + 1}, expected "
+                "text; the file is damaged here, or is not in this --encoding: mend the line"
+            )
+        yield line
 
 
 def _rows(path: Path, reader: Any, header: bool) -> Iterator[Record]:

@@ -71,12 +71,16 @@ class DataCard:
 
 @dataclass(frozen=True)
 class Splits(Generic[E]):
-    """Examples to learn from, to choose by and to be judged on."""
+    """Examples to learn from, to choose by and to be judged on.
+
+    `extra` are further rows to learn from, of another source; none is in valid or test.
+    """
 
     train: Rows[E]
     valid: Rows[E]
     test: Rows[E]
     card: DataCard
+    extra: Rows[E] | None = None
 
     def named(self) -> Iterator[tuple[str, Rows[E]]]:
         """Yield ("train", rows), ("valid", rows), ("test", rows)."""
@@ -124,7 +128,13 @@ def _hash(text: str, seed: int) -> int:
 
 def first_rows(keys: npt.NDArray[np.uint64]) -> IntArray:
     """Return, in order, the number of the first row of each key: uint64[N] -> int64[U]."""
-    return np.sort(np.unique(keys, return_index=True)[1]).astype(np.int64)
+    # np.unique would do, but holds three more arrays of this size at once.
+    order = np.argsort(keys, kind="stable")
+    is_first = np.ones(len(keys), bool)
+    is_first[1:] = np.diff(keys[order]) != 0
+    first = order[is_first]
+    first.sort()
+    return first
 
 
 def stratified_split(
@@ -148,10 +158,11 @@ def stratified_split(
         train, validation and test row numbers, each sorted, int64.
     """
     kept = first_rows(keys)
-    order = kept[np.lexsort((keys[kept], labels[kept]))]
-    edges = np.flatnonzero(np.diff(labels[order])) + 1
+    by_label = kept[np.argsort(labels[kept], kind="stable")]
+    edges = np.flatnonzero(np.diff(labels[by_label])) + 1
     parts: tuple[list[IntArray], ...] = ([], [], [])
-    for rows in np.split(order, edges):
+    for group in np.split(by_label, edges):
+        rows = group[np.argsort(keys[group], kind="stable")]
         test = round(len(rows) * fractions[2])
         valid = test + round(len(rows) * fractions[1])
         for part, chosen in zip(parts, (rows[valid:], rows[test:valid], rows[:test]), strict=True):

@@ -1,0 +1,176 @@
+"""Labelled text from TensorFlow Datasets (`tfds:NAME`); TensorFlow is imported on use alone.
+
+A set that was prepared before is read without any network. One that was not is asked for only if
+its host answers: the library itself would try for minutes before it gave up.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from pipelines.datasets.labelled_rows import (
+    LABEL_COLUMNS,
+    SPLIT_WORDS,
+    TEXT_COLUMNS,
+    LabelledTextOptions,
+    RawRow,
+    pick_column,
+)
+from pipelines.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from pipelines.datasets.labelled_sources import TextSource
+
+PROBE_SECONDS = 5.0
+
+
+def tfds_text_source(name: str, options: LabelledTextOptions) -> TextSource:
+    """Return the rows of a TensorFlow Datasets text-classification set, its own splits on them.
+
+    Integer labels become the names the set gives them; -1, an unlabelled row, is a missing label.
+    Splits other than train, validation and test are not read.
+
+    Args:
+        name: as `tfds.builder` takes it, for example "imdb_reviews" or "glue/sst2".
+        options: `text_feature` and `label_feature` where the usual names do not fit.
+
+    Raises:
+        DataError: the library is absent, has no such set or feature, or the set is neither on disk
+            nor reachable.
+    """
+    from pipelines.datasets.labelled_sources import TextSource
+
+    where = f"tfds:{name}"
+    builder = _builder(name)
+    _prepare(builder, where)
+    features = flat_features(builder.info.features)
+    text = pick_column(
+        list(features), options.text_feature, TEXT_COLUMNS, what="text", where=where, kind="feature"
+    )
+    label = pick_column(
+        [feature for feature in features if feature != text],
+        options.label_feature,
+        LABEL_COLUMNS,
+        what="label",
+        where=where,
+        kind="feature",
+    )
+    splits = {split: SPLIT_WORDS[split] for split in builder.info.splits if split in SPLIT_WORDS}
+    if "train" not in splits.values():
+        raise DataError(f"{where}: no train split, only {list(builder.info.splits)}")
+
+    def rows() -> Iterator[RawRow]:
+        names = getattr(features[label], "names", None)
+        for own, split in splits.items():
+            yield from _rows(builder, own, split, text=text, label=label, names=names)
+
+    ignored = [split for split in builder.info.splits if split not in splits]
+    return TextSource(
+        name=f"tfds-{name.replace('/', '-')}",
+        rows=rows,
+        files={},
+        layout=f"{builder.info.full_name} {text} {label}",
+        citation=" ".join(builder.info.citation.split()),
+        notes=(f"not read: split {', '.join(ignored)}",) if ignored else (),
+    )
+
+
+def flat_features(features: Mapping[str, Any]) -> dict[str, Any]:
+    """Return features by name; those within a group are called group/name."""
+    flat: dict[str, Any] = {}
+    for name, feature in features.items():
+        if hasattr(feature, "items"):  # the library's own dict of features is no Mapping
+            flat |= {f"{name}/{inner}": value for inner, value in feature.items()}
+        else:
+            flat[name] = feature
+    return flat
+
+
+def _builder(name: str) -> Any:
+    # The library's import of TensorFlow otherwise fills the terminal with its start-up messages.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import importlib_resources  # noqa: F401  tensorflow-datasets needs it but does not say so
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise DataError(
+            f"tfds:{name} needs a package that is not installed ({error.name}); install "
+            "tensorflow-datasets and importlib_resources, or give DATA= a file"
+        ) from error
+    try:
+        return tfds.builder(name)
+    except tfds.core.DatasetNotFoundError as error:
+        known = tfds.list_builders(with_community_datasets=False)
+        raise DataError(
+            f"tfds:{name}: TensorFlow Datasets has no such set{did_you_mean(name, known)}; check "
+            "the name in its catalogue"
+        ) from error
+    except (ValueError, KeyError) as error:
+        raise DataError(
+            f"tfds:{name}: no such configuration ({str(error).splitlines()[0][:200]}); check the "
+            "name in the catalogue of TensorFlow Datasets"
+        ) from error
+
+
+def _prepare(builder: Any, where: str) -> None:
+    """Download the set unless it is on disk, after a quick look whether its host answers."""
+    if Path(builder.data_dir).exists():
+        return
+    for address in list(builder.url_infos or ())[:1]:
+        _probe(address, where)
+    try:
+        builder.download_and_prepare()
+    except Exception as error:  # the library lets through whatever its many readers raise
+        raise _unreachable(where, f"{type(error).__name__}: {error}") from error
+
+
+def _probe(address: str, where: str) -> None:
+    """Raise `DataError` if the host does not take a connection; a proxy is not second-guessed."""
+    parts = urlsplit(address)
+    if parts.hostname is None or parts.scheme in getproxies():
+        return
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    try:
+        socket.create_connection((parts.hostname, port), timeout=PROBE_SECONDS).close()
+    except OSError as error:
+        raise _unreachable(where, str(error)) from error
+
+
+def _unreachable(where: str, reason: str) -> DataError:
+    return DataError(
+        f"{where} is not on disk and cannot be downloaded: {reason[:200]}; prepare it on a machine "
+        "with a network and copy its folder (TFDS_DATA_DIR names where), or give DATA= a file"
+    )
+
+
+def _rows(
+    builder: Any, own_split: str, split: str, *, text: str, label: str, names: list[str] | None
+) -> Iterator[RawRow]:
+    import tensorflow_datasets as tfds
+
+    path = Path(f"tfds:{builder.info.full_name}:{own_split}")
+    examples = tfds.as_numpy(builder.as_dataset(split=own_split, shuffle_files=False))
+    for number, example in enumerate(examples, start=1):
+        value = _plain(_feature(example, label))
+        if names and isinstance(value, int):
+            value = names[value] if value >= 0 else None
+        yield RawRow(path, number, _plain(_feature(example, text)), value, None, split)
+
+
+def _feature(example: Any, name: str) -> Any:
+    for part in name.split("/"):
+        example = example[part]
+    return example
+
+
+def _plain(value: Any) -> Any:
+    """Turn NumPy scalars and bytes into Python's own values."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value.item() if hasattr(value, "item") else value
