@@ -65,7 +65,9 @@ def _longest_matches(chars: tf.RaggedTensor, lookup: Lookup, widest: int) -> tf.
     group = tf.repeat(tf.range(tf.size(counts, tf.int64)), counts)
     at = tf.gather(chars.row_splits, group // widest) + position
     ids = tf.cast(lookup(candidates.flat_values), tf.int64)
-    code = tf.where(ids == UNK, 0, tf.bitwise.left_shift(group % widest + 1, 32) | ids)
+    code = tf.where(
+        ids == UNK, tf.constant(0, tf.int64), tf.bitwise.left_shift(group % widest + 1, 32) | ids
+    )
     best = tf.math.unsorted_segment_max(code, at, tf.size(chars.flat_values, tf.int64))
     return tf.maximum(best, tf.constant(1 << 32 | UNK, tf.int64))
 
@@ -76,8 +78,8 @@ def _walk(best: tf.Tensor, row_splits: tf.Tensor) -> WordPieces:
 
     def step(cursor: tf.Tensor, taken: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         inside = cursor < end
-        code = tf.gather(best, tf.where(inside, cursor, 0))
-        code = tf.where(inside, code, 0)
+        code = tf.gather(best, tf.where(inside, cursor, tf.zeros_like(cursor)))
+        code = tf.where(inside, code, tf.zeros_like(code))
         return cursor + tf.bitwise.right_shift(code, 32), tf.concat([taken, code[:, None]], 1)
 
     start = row_splits[:-1]

@@ -74,13 +74,15 @@ class Tokenizer(keras.layers.Layer):
         self.built = True
 
     def _make_table(self, vocabulary: Vocabulary) -> None:
-        known = [token for token in vocabulary.tokens if token not in RESERVED]
-        ids = [vocabulary.encode_token(token) for token in known]
+        # The reserved names are no keys: a text that spells "<eos>" does not end there. The empty
+        # string, never a token, keeps the table of a vocabulary without words valid.
+        known = ["", *vocabulary.tokens[len(RESERVED) :]]
+        ids = [UNK, *range(len(RESERVED), len(vocabulary))]
         pairs = tf.lookup.KeyValueTensorInitializer(
             tf.constant(known, tf.string), tf.constant(ids, tf.int32)
         )
         self._table = tf.lookup.StaticHashTable(pairs, default_value=UNK)
-        self._widest = max(map(len, known), default=1)
+        self._widest = max(1, max(map(len, known)))
 
     def split(self, texts: Any) -> Tokens:
         """Cut texts, string[B], into tokens with their places; nothing is truncated or added.
