@@ -1,0 +1,117 @@
+"""The parts of the report that every task has: scores, learning curves, rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipelines.evaluation import plots, wording
+from pipelines.evaluation.sections import Figure, Table
+
+
+def score_table(scores: Sequence[Mapping[str, Any]]) -> Table:
+    """Every score with its interval, and each baseline's with the paired difference."""
+    names = list(dict.fromkeys(name for score in scores for name in score["baselines"]))
+    return Table(
+        columns=["score", "model", "95 % interval", *names],
+        rows=[
+            [
+                _score_name(score),
+                wording.with_unit(score["value"], score["unit"]),
+                wording.interval(score["low"], score["high"], score["unit"]),
+                *(_baseline_cell(score, name) for name in names),
+            ]
+            for score in scores
+        ],
+        caption="Scores on the test rows; in brackets, the model's difference from the baseline.",
+    )
+
+
+def _score_name(score: Mapping[str, Any]) -> str:
+    direction = ", lower is better" if score["better"] == "lower" else ""
+    return f"{wording.readable(score['name'])}{direction}"
+
+
+def _baseline_cell(score: Mapping[str, Any], name: str) -> str:
+    if name not in score["baselines"]:
+        return "–"
+    value = wording.number(score["baselines"][name], score["unit"])
+    comparison = score.get("comparisons", {}).get(name)
+    if comparison is None:
+        return value
+    unit = score["unit"]
+    gap = wording.difference(comparison["difference"], unit, signed=True)
+    return f"{value} ({gap}, {wording.p_value(comparison['p_value'])})"
+
+
+def training_sentence(training: Mapping[str, Any]) -> str:
+    """Say how long was trained and which epoch's weights were kept."""
+    if not training.get("epochs"):
+        return ""
+    text = f"{training['epochs']} epochs in {wording.duration(training.get('seconds'))}"
+    if training.get("best_epoch"):
+        text += f"; the weights of epoch {training['best_epoch']} were kept, chosen on validation"
+    if training.get("resumed_from_epoch") is not None:
+        text += f"; resumed after epoch {training['resumed_from_epoch']}"
+    return text + "."
+
+
+def dropped_rows(data: Mapping[str, Any]) -> Table | None:
+    """Rows left out and why; None when all were kept."""
+    dropped = data.get("dropped") or {}
+    if not dropped:
+        return None
+    rows = [[reason, f"{count:,}"] for reason, count in dropped.items()]
+    return Table(columns=["left out because", "rows"], rows=rows, caption="Rows left out.")
+
+
+def learning_figures(training: Mapping[str, Any]) -> list[Figure]:
+    """Draw what `history` holds: losses on one figure, each other validation score on its own."""
+    history = [row for row in training.get("history") or [] if "epoch" in row]
+    if not history:
+        return []
+    best = training.get("best_epoch")
+    names = [name for name, value in history[0].items() if isinstance(value, int | float)]
+    losses = [name for name in names if name.endswith("loss")]
+    scores = [name for name in names if name.startswith(("valid_", "val_")) and name not in losses]
+    groups = [losses] if losses else []
+    groups += [[name] for name in scores]
+    return [_learning_figure(history, group, best) for group in groups]
+
+
+def _learning_figure(
+    history: Sequence[Mapping[str, Any]], names: Sequence[str], best: int | None
+) -> Figure:
+    epochs = [int(row["epoch"]) for row in history]
+    titles = {name: _curve_name(name) for name in names}
+    curves = {titles[name]: [row.get(name) for row in history] for name in names}
+    label = "loss" if len(names) > 1 else titles[names[0]]
+    caption = f"{' and '.join(titles.values()).capitalize()} after each epoch."
+    ends = [
+        f"{title} from {wording.number(values[0])} to {wording.number(values[-1])}"
+        for title, values in curves.items()
+    ]
+    svg = plots.learning_curve(epochs, curves, best_epoch=best, label=label)
+    return Figure(svg=svg, caption=caption, alt=f"{len(epochs)} epochs: " + "; ".join(ends))
+
+
+def _curve_name(name: str) -> str:
+    if name == "loss":
+        return "training loss"
+    for prefix in ("valid_", "val_"):
+        if name.startswith(prefix):
+            return f"validation {wording.readable(name.removeprefix(prefix))}"
+    return wording.readable(name)
+
+
+def data_counts(data: Mapping[str, Any]) -> Table | None:
+    """Rows per split and label (the first thirty labels); None when nothing was counted."""
+    counts, by_label = data.get("counts") or {}, data.get("label_counts") or {}
+    if not counts:
+        return None
+    labels = list(dict.fromkeys(label for split in by_label.values() for label in split))[:30]
+    rows = [
+        [split, f"{count:,}", *(f"{by_label.get(split, {}).get(label, 0):,}" for label in labels)]
+        for split, count in counts.items()
+    ]
+    return Table(columns=["split", "rows", *labels], rows=rows, caption="Rows by split and label.")
