@@ -159,6 +159,13 @@ class Rows(Sequence[E], Generic[E]):
         return Rows(self.example_type, self._source, stored)
 
 
+def evenly(rows: Rows[E], most: int) -> Rows[E]:
+    """Return at most `most` rows, evenly spaced."""
+    if len(rows) <= most:
+        return rows
+    return rows.select(np.linspace(0, len(rows) - 1, most).astype(np.int64))
+
+
 def _in_chunks(items: Iterable[E], size: int) -> Iterator[list[E]]:
     chunk: list[E] = []
     for item in items:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,14 @@ import numpy.typing as npt
 from pipelines.datasets.rows import Rows
 from pipelines.errors import DataError
 
+
+class _HasText(Protocol):
+    @property
+    def text(self) -> str: ...
+
+
 E = TypeVar("E")
+T = TypeVar("T", bound=_HasText)
 IntArray = npt.NDArray[np.int64]
 SPLIT_NAMES = ("train", "valid", "test")
 FRACTIONS = (0.8, 0.1, 0.1)
@@ -227,3 +234,20 @@ def _fill_empty(places: IntArray, sizes: IntArray, wanted: list[int]) -> None:
         richest = int(np.bincount(places).argmax())
         owned = np.flatnonzero(places == richest)
         places[owned[sizes[owned].argmin()]] = split
+
+
+def without_rows_in(
+    rows: Iterable[T], held_out: Iterable[Rows[T]], *, seed: int = 0
+) -> Iterator[T]:
+    """Yield rows whose text stands in none of the held-out splits, each text once.
+
+    Two texts count as one by `normalise_for_duplicates`. The keys of `rows` are held in memory, the
+    splits are streamed: `rows` should be the smaller part.
+    """
+    fresh: dict[int, T] = {}
+    for row in rows:
+        fresh.setdefault(duplicate_key(row.text, seed), row)
+    for split in held_out:
+        for row in split:
+            fresh.pop(duplicate_key(row.text, seed), None)
+    yield from fresh.values()

@@ -19,6 +19,7 @@ ABANDONED_SECONDS = 3600.0
 _REMEDIES = {
     errno.ENOSPC: "free some space, or give another place",
     errno.EDQUOT: "the quota is used up: free some space, or give another place",
+    errno.EFBIG: "files may not grow so large here: raise the limit, or give another place",
     errno.EROFS: "the file system is read-only: give a place that can be written",
     errno.EACCES: "no permission: change the folder's rights, or give another place",
     errno.EPERM: "no permission: change the folder's rights, or give another place",

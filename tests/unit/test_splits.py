@@ -47,7 +47,10 @@ def test_normalised_words(text: str, words: str) -> None:
     assert normalise_for_duplicates(text) == words
 
 
-@given(st.text(st.characters(codec="ascii")) | st.from_regex(r"(RT )?(@a|www\.b|http://c| d_E)*"))
+@given(
+    st.text(st.characters(codec="ascii"))
+    | st.from_regex(r"(RT )?(@a|www\.b|http://c| d_E)*", alphabet=st.characters(codec="ascii"))
+)
 def test_the_fast_way_for_ascii_equals_the_patterns(text: str) -> None:
     plain = re.sub(r"(?i)(?:https?://|www\.)\S+", "", text)
     plain = re.sub(r"(?i)^\s*rt\b", "", re.sub(r"@\w+", "", plain))
