@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from pipelines.text.units import SPACE_MARK, SPACELESS
@@ -24,26 +26,28 @@ class WordSpacing(NamedTuple):
         quote: bool[V], a straight double quote: opening and closing in turn.
     """
 
-    tight_left: tf.Tensor
-    tight_right: tf.Tensor
-    spaceless: tf.Tensor
-    quote: tf.Tensor
+    tight_left: np.ndarray
+    tight_right: np.ndarray
+    spaceless: np.ndarray
+    quote: np.ndarray
 
 
+@lru_cache(maxsize=8)
 def word_spacing(vocabulary: Vocabulary) -> WordSpacing:
-    """Derive from each token's own characters how it is spaced."""
-    tokens = tf.constant(list(vocabulary.tokens))
+    """Derive from each token's own characters how it is spaced.
 
-    def full(pattern: str) -> tf.Tensor:
-        return tf.strings.regex_full_match(tokens, pattern)
+    The result is plain arrays: in a traced function it becomes constants, not matching by pattern
+    in every call.
+    """
+    tokens = list(vocabulary.tokens)
 
-    wide = full(_WIDE_MARK)
-    return WordSpacing(
-        full(_CLOSING) | wide,
-        full(_OPENING) | wide,
-        full(rf"[{SPACELESS}]\p{{M}}*") | wide,
-        full('"'),
-    )
+    def full(pattern: str) -> np.ndarray:
+        return tf.strings.regex_full_match(tokens, pattern).numpy()
+
+    with tf.init_scope():
+        wide = full(_WIDE_MARK)
+        spaceless = full(rf"[{SPACELESS}]\p{{M}}*") | wide
+        return WordSpacing(full(_CLOSING) | wide, full(_OPENING) | wide, spaceless, full('"'))
 
 
 def visible(ids: tf.Tensor) -> tf.Tensor:

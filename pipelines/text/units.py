@@ -112,9 +112,10 @@ def words(texts: Any, *, lowercase: bool) -> tf.RaggedTensor:
 
 def space_marked_words(texts: Any, *, lowercase: bool) -> tf.RaggedTensor:
     """Cut texts into normalised words, U+2581 before each at the start or after whitespace."""
-    marked = tf.strings.regex_replace(valid_text(texts), f"[{_SPACE}]+", SPACE_MARK)
-    marked = tf.strings.regex_replace(marked, f"^{SPACE_MARK}|{SPACE_MARK}$", "")
-    marked = tf.strings.regex_replace(marked, "^(.)", rf"{SPACE_MARK}\1")
+    # The mark is whitespace here, so one put before the text merges with any that stands there.
+    texts = tf.strings.join([SPACE_MARK, valid_text(texts)])
+    marked = tf.strings.regex_replace(texts, f"[{_SPACE}]+", SPACE_MARK)
+    marked = tf.strings.regex_replace(marked, f"{SPACE_MARK}$", "")
     marked = tf.strings.regex_replace(marked, f"{SPACE_MARK}?(?:{UNIT})", r"\0 ")
     return tf.strings.split(lower(marked) if lowercase else marked)
 
