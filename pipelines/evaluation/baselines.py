@@ -6,6 +6,8 @@ Their outputs have the keys, shapes and label order of the exported model's: `la
 
 from __future__ import annotations
 
+import heapq
+import random
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -142,41 +144,63 @@ class TfidfLogisticRegression:
         self.notes.append(f"C = {self.chosen_c_:g}, chosen on the validation split")
 
     def _draw(self, rows: Iterable[tuple[str, str]], split: str) -> tuple[list[str], Array]:
-        """Keep a uniform sample of the stream (Vitter, 1985, algorithm R)."""
+        """Keep a uniform sample of the stream within the bounds, in the stream's order."""
         codes = {label: code for code, label in enumerate(self.labels)}
-        random = np.random.default_rng(self.seed)
-        kept: list[tuple[str, int]] = []
-        seen = 0
+        sample = _Sample(self.max_rows, self.max_characters, self.seed)
         for text, label in rows:
             if label not in codes:
                 raise EvaluationError(
-                    f"{TFIDF}: {split} row {seen + 1} has the label {label!r}; expected one of "
-                    f"{self.labels}: correct the row, or give all labels"
+                    f"{TFIDF}: {split} row {sample.seen + 1} has the label {label!r}; expected one "
+                    f"of {self.labels}: correct the row, or give all labels"
                 )
-            seen += 1
-            slot = len(kept) if len(kept) < self.max_rows else int(random.integers(seen))
-            if slot == len(kept):
-                kept.append((text, codes[label]))
-            elif slot < self.max_rows:
-                kept[slot] = (text, codes[label])
-        if not kept:
+            sample.add(text, codes[label])
+        if not sample.seen:
             raise EvaluationError(
                 f"{TFIDF}: the {split} split has 0 rows; at least 1 is needed: check the split"
             )
-        kept = self._within_characters(kept, random)
-        if len(kept) < seen:
-            self.notes.append(f"{len(kept):,} of {seen:,} {split} rows used, drawn at random")
-        return [text for text, _ in kept], np.array([code for _, code in kept])
+        texts, kept = sample.rows()
+        if len(texts) < sample.seen:
+            self.notes.append(
+                f"{len(texts):,} of {sample.seen:,} {split} rows used, drawn at random"
+            )
+        return texts, kept
 
-    def _within_characters(
-        self, rows: list[tuple[str, int]], random: np.random.Generator
-    ) -> list[tuple[str, int]]:
-        lengths = np.array([len(text) for text, _ in rows])
-        if lengths.sum() <= self.max_characters:
-            return rows
-        order = random.permutation(len(rows))
-        fits = int(np.searchsorted(np.cumsum(lengths[order]), self.max_characters, side="right"))
-        return [rows[number] for number in np.sort(order[: max(1, fits)])]
+
+class _Sample:
+    """Rows of a stream in random order, up to the first that would exceed a bound.
+
+    Each row draws a key and the smallest keys stay; no more than the bounds is ever held.
+    """
+
+    def __init__(self, max_rows: int, max_characters: int, seed: int) -> None:
+        self._random = random.Random(seed)  # faster than NumPy for one number at a time
+        self._max_rows, self._max_characters = max_rows, max_characters
+        self._heap: list[tuple[float, int, str, int]] = []  # the largest key first, negated
+        self._characters = 0
+        self._limit = 1.0
+        self.seen = 0
+
+    def add(self, text: str, code: int) -> None:
+        """Offer the next row of the stream."""
+        key = self._random.random()
+        self.seen += 1
+        if key >= self._limit:
+            return
+        heapq.heappush(self._heap, (-key, self.seen, text, code))
+        self._characters += len(text)
+        while len(self._heap) > 1 and self._exceeds():
+            dropped, _, text, _ = heapq.heappop(self._heap)
+            # What comes later must not take a place that an earlier, smaller key has lost.
+            self._limit = -dropped
+            self._characters -= len(text)
+
+    def _exceeds(self) -> bool:
+        return len(self._heap) > self._max_rows or self._characters > self._max_characters
+
+    def rows(self) -> tuple[list[str], Array]:
+        """Return the kept texts and their codes int64[M]."""
+        kept = sorted(self._heap, key=lambda entry: entry[1])
+        return [entry[2] for entry in kept], np.array([entry[3] for entry in kept])
 
 
 def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -132,7 +132,7 @@ def _confusion_section(evidence: _Evidence) -> Section:
         caption="Precision: share of the answers with this label that are right. "
         "Recall: share of this label's rows that were found.",
     )
-    return Section("What is taken for what", blocks=[confusion_block(matrix, labels), per_class])
+    return Section("Confusion and labels", blocks=[confusion_block(matrix, labels), per_class])
 
 
 def _calibration_section(evidence: _Evidence, seed: int) -> Section:
@@ -152,7 +152,7 @@ def _calibration_section(evidence: _Evidence, seed: int) -> Section:
     )
     bins = metrics.reliability_bins(confidence, right, CALIBRATION_BINS)
     return Section(
-        "Can the probabilities be trusted",
+        "Calibration",
         prose,
         _calibration_blocks(bins, [*_probability_facts(gold, model)], smallest=1 / len(labels)),
     )

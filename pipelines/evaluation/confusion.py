@@ -31,11 +31,13 @@ def _shaded_table(matrix: NDArray[Any], labels: Sequence[str]) -> Html:
     )
     return Html(
         Markup(
-            '<div class="scroll" tabindex="0" role="region" aria-label="confusion matrix">'
-            '<table class="confusion"><caption>Rows: the right label; shares are of its row.'
-            '</caption><thead><tr><th></th><th colspan="{}">the model says</th>'
+            '<div class="table"><div class="scroll" tabindex="0" role="region" '
+            'aria-label="confusion matrix"><table class="confusion"><thead><tr><th></th>'
+            '<th colspan="{}">the model says</th>'
             "</tr><tr><th></th>{}</tr></thead><tbody>{}</tbody></table></div>"
-        ).format(len(labels), head, rows)
+            '<p class="caption">Rows: the right label; shares are of its row.</p></div>'
+        ).format(len(labels), head, rows),
+        wide=False,
     )
 
 

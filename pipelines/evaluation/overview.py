@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from pipelines.evaluation import plots, wording
 from pipelines.evaluation.sections import Figure, Table
 
@@ -23,7 +25,7 @@ def score_table(scores: Sequence[Mapping[str, Any]]) -> Table:
             ]
             for score in scores
         ],
-        caption="Scores on the test rows; in brackets, the model's difference from the baseline.",
+        caption="Scores on the test rows; below each baseline's, the model's difference from it.",
     )
 
 
@@ -41,7 +43,9 @@ def _baseline_cell(score: Mapping[str, Any], name: str) -> str:
         return value
     unit = score["unit"]
     gap = wording.difference(comparison["difference"], unit, signed=True)
-    return f"{value} ({gap}, {wording.p_value(comparison['p_value'])})"
+    return Markup("{}<br><small>{}, {}</small>").format(
+        value, gap, wording.p_value(comparison["p_value"])
+    )
 
 
 def training_sentence(training: Mapping[str, Any]) -> str:

@@ -138,14 +138,20 @@ def reliability_diagram(
     """
     with Plot(height=3.4) as plot:
         (axes,) = plot.axes
-        axes.plot([smallest, 1], [smallest, 1], color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
+        axes.plot(
+            *([smallest, 1], [smallest, 1]),
+            color=INK,
+            linewidth=0.9,
+            linestyle=(0, (4, 3)),
+            label="as sure as right",
+        )
         axes.vlines(confidence, lows, highs, color=SERIES[0], linewidth=1, alpha=0.7)
         axes.plot(confidence, accuracy, "o", color=SERIES[0])
-        axes.annotate("as sure as right", (1, 1), (-4, -14), textcoords="offset points", ha="right")
         margin = 0.03 * (1 - smallest)
         axes.set_xlim(smallest - margin, 1 + margin)
         axes.set_ylim(min([smallest, *lows]) - margin, 1 + margin)
         axes.set(xlabel="probability given to the answer", ylabel="share of right answers")
+        axes.legend()
         return plot.svg()
 
 

@@ -47,9 +47,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Html:
-    """Markup that its maker has made safe: every foreign string in it was escaped."""
+    """Markup that its maker has made safe: every foreign string in it was escaped.
+
+    Unless it is `wide`, it shares a line with neighbouring figures and tables where there is room.
+    """
 
     markup: Markup
+    wide: bool = True
     kind: str = field(default="html", init=False)
 
 

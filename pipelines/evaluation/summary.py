@@ -52,9 +52,7 @@ def _baseline_line(score: Mapping[str, Any], name: str) -> Text:
     words = f"model {_ascii(wording.difference(gap, score['unit'], signed=True))}"
     if comparison:
         words += f", {wording.p_value(comparison['p_value'])}"
-    words += {"better": " (better)", "worse": " (worse)", "undecided": " (no clear difference)"}[
-        outcome
-    ]
+    words += {"better": " (better)", "worse": " (worse)", "undecided": " (unclear)"}[outcome]
     return line.append(words, style=_STYLES[outcome])
 
 
@@ -66,4 +64,4 @@ def _from_here(path: Path) -> str:
 
 
 def _ascii(text: str) -> str:
-    return text.replace("–", "-")
+    return text.replace("–", "-").replace("−", "-")

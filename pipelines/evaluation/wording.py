@@ -29,6 +29,10 @@ def number(value: float | None, unit: str = "") -> str:
     """Write a measured value: three decimals for fractions, else three significant digits."""
     if value is None or not math.isfinite(value):
         return "–"
+    return _digits(value, unit).replace("-", "−") if value < 0 else _digits(value, unit)
+
+
+def _digits(value: float, unit: str) -> str:
     if unit == "fraction":
         return f"{value:.3f}"
     size = abs(value)
@@ -68,7 +72,7 @@ def difference(value: float, unit: str, *, signed: bool = False) -> str:
     sign = "+" if signed and value > 0 else ""
     if unit == "fraction":
         text = f"{shown * 100:.1f}"
-        return f"{sign}{text} point{'' if text.lstrip('-') == '1.0' else 's'}"
+        return f"{sign}{text} point{'' if text.lstrip('-') == '1.0' else 's'}".replace("-", "−")
     return f"{sign}{with_unit(shown, unit)}"
 
 
@@ -148,4 +152,4 @@ def duration(seconds: float | None) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.1f}"
+    return f"{value:+.1f}".replace("-", "−")
