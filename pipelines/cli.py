@@ -129,7 +129,7 @@ def parse(
     if verb != "predict":  # an exported model carries its settings
         fields.append(("settings", Annotated[config_type, flat]))
     command = make_dataclass(verb, fields, frozen=True)
-    parsed = tyro.cli(
+    parsed: Any = tyro.cli(
         command,
         args=list(arguments),
         prog=f"make {verb}-{task_name} (python -m pipelines {verb} {task_name})",

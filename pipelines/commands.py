@@ -39,7 +39,7 @@ def data(task: Task[Any, Any], options: DataOptions) -> int:
 
 def check(task: Task[Any, Any], options: DataOptions) -> int:
     """Print what a careful person would look at; 1 if something would ruin training."""
-    from pipelines.datasets.checks import render_findings
+    from pipelines.datasets.findings import render_findings
 
     splits = task.load_data(options.data or task.default_source, Folders.default())
     findings = task.check(splits)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from pipelines.datasets.storage import new_folder
 from pipelines.errors import DataError
 from pipelines.manifest import make_manifest
 from pipelines.stages import Stages
-from pipelines.task import Artifacts, Outputs, Task
+from pipelines.task import Artifacts, Outputs, Prepared, Task
 from pipelines.workspace import Folders, latest_version, new_version
 
 if TYPE_CHECKING:
@@ -31,15 +30,6 @@ if TYPE_CHECKING:
 
 ENCODING_VERSION = 1  # raise when `Task.encode` or the corpus layout changes its output
 SERVE_ROWS = 256  # rows in one request to the exported model
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Everything training needs, on disk."""
-
-    splits: Splits[Any]
-    artifacts: Artifacts
-    corpora: Mapping[str, EncodedCorpus]
 
 
 def train(
@@ -74,9 +64,9 @@ def prepare(task: Task[Any, Any], source: str, *, folders: Folders, stages: Stag
         if finding.level in ("warning", "error"):
             stages.line(finding.level, f"{finding.title}: {finding.detail}")
     with stages.stage("encode") as stage:
-        artifacts = task.fit_artifacts(splits.train)
+        artifacts = task.fit_artifacts(splits)
         corpora = {
-            name: encoded(task, rows, artifacts, splits.card.fingerprint + name, folders)
+            name: encoded(task, rows, artifacts, (splits.card.fingerprint, name), folders)
             for name, rows in splits.named()
         }
         stage.note = ", ".join(f"{key} {value}" for key, value in artifacts.describe().items())
@@ -87,7 +77,10 @@ def limited(splits: Splits[Any], config: RunConfig) -> Splits[Any]:
     """Cut every split to `config.limit` rows, if it is given."""
     if config.limit is None:
         return splits
-    return replace(splits, **{name: rows[: config.limit] for name, rows in splits.named()})
+    most = config.limit
+    return replace(
+        splits, train=splits.train[:most], valid=splits.valid[:most], test=splits.test[:most]
+    )
 
 
 def describe_splits(splits: Splits[Any]) -> str:
@@ -100,7 +93,11 @@ def describe_splits(splits: Splits[Any]) -> str:
 
 
 def encoded(
-    task: Task[Any, Any], rows: Rows[Any], artifacts: Artifacts, data_key: str, folders: Folders
+    task: Task[Any, Any],
+    rows: Rows[Any],
+    artifacts: Artifacts,
+    data_key: tuple[str, str],
+    folders: Folders,
 ) -> EncodedCorpus:
     """Encode rows into the content-addressed cache, or reuse what is there."""
     key = fingerprint(
@@ -114,7 +111,7 @@ def encoded(
     folder = folders.cache / f"{task.name}-encoded-{key}"
     if not (folder / "corpus" / "features.json").exists():
         with new_folder(folder) as partial:
-            write_corpus(partial / "corpus", task.encode(rows, artifacts))
+            write_corpus(partial / "corpus", task.encode(rows, artifacts, data_key[1]))
     return EncodedCorpus(folder / "corpus")
 
 
@@ -138,19 +135,21 @@ def fit(
         keras.mixed_precision.set_global_policy("mixed_float16")
     model = task.build_model(prepared.artifacts)
     with stages.stage("train") as stage:
-        task.initialise(model, prepared.corpora["train"], prepared.corpora["valid"])
+        task.initialise(model, prepared)
+        learner = task.training_model(model)
         trainer = Trainer(
-            model,
+            learner,
             task.objective(prepared.artifacts),
             config,
             checkpoint=checkpoint_path(task, prepared, folders),
             progress=TrainingProgress(stages.console),
         )
         result = trainer.fit(
-            task.batches(prepared.corpora["train"], seed=config.seed),
-            task.batches(prepared.corpora["valid"], seed=None),
+            task.batches(prepared.corpora["train"], learner, seed=config.seed),
+            task.batches(prepared.corpora["valid"], learner),
             resume=resume,
         )
+        task.calibrate(model, prepared)
         stage.note = (
             f"best epoch {result.best_epoch} of {len(result.history)}, "
             f"{result.tokens_per_second:,.0f} tokens/s"
@@ -186,9 +185,8 @@ def export(
         keras.mixed_precision.set_global_policy("float32")
         twin = task.build_model(artifacts, portable=True)
         twin.set_weights(model.get_weights())
-        resources = {"model": twin}
         endpoints = task.endpoints(twin, artifacts)
-        write_saved_model(version, endpoints, resources)
+        write_saved_model(version, endpoints)
         extra = version / "assets.extra"
         extra.mkdir()
         artifacts.save(extra)
@@ -249,8 +247,7 @@ def assess(
                 f"0 differ (largest gap {parity.largest_difference:.1g})"
             )
         with stages.stage("baselines") as stage:
-            splits = prepared.splits
-            baselines = task.baselines(splits.train, splits.valid, splits.test)
+            baselines = task.baselines(prepared.splits)
             stage.note = ", ".join(baselines)
         with stages.stage("evaluate") as stage:
             evaluation = task.evaluate(rows, outputs, baselines, prepared.artifacts, process.call)
@@ -265,7 +262,7 @@ def assess(
         "serving": serving,
         "parity": vars(parity),
     }
-    write_predictions_file(task, version, rows, outputs)
+    write_predictions_file(version / "report", rows, outputs)
     return report | {"sections": evaluation.sections}
 
 
@@ -276,7 +273,7 @@ def check_parity(
     from pipelines.export.saved_model import compare_outputs
     from pipelines.training import predict_model
 
-    trained = predict_model(model, task.batches(prepared.corpora["test"], seed=None))
+    trained = predict_model(model, task.batches(prepared.corpora["test"], model))
     return compare_outputs(task.read_outputs(trained, prepared.artifacts), served)
 
 
@@ -286,15 +283,10 @@ def model_bytes(version: Path) -> int:
     return sum(path.stat().st_size for path in parts)
 
 
-def write_predictions_file(
-    task: Task[Any, Any], version: Path, rows: Rows[Any], outputs: Outputs
-) -> None:
-    """Write report/predictions.jsonl: every test row with what the exported model said."""
-    from dataclasses import asdict
-
+def write_predictions_file(folder: Path, rows: Rows[Any], outputs: Outputs) -> None:
+    """Write predictions.jsonl: every test row with what the exported model said."""
     from pipelines.evaluation.predictions import write_predictions
 
-    folder = version / "report"
     folder.mkdir(exist_ok=True)
     records = (
         {**asdict(example), "output": {name: values[number] for name, values in outputs.items()}}

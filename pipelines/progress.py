@@ -54,7 +54,7 @@ class TrainingProgress:
         left = (self._epochs * self._tokens_per_epoch - self._done) / max(rate, 1e-9)
         return (
             f"epoch {min(epoch, self._epochs)}/{self._epochs}  loss {loss:.3f}{self._validation}  "
-            f"{_thousands(rate)} tokens/s  at most {_clock(left)} left"
+            f"{_thousands(rate)} tokens/s  {_clock(left)} left"
         )
 
     def epoch_done(self, row: dict[str, float], monitor: str, best_epoch: int) -> None:
@@ -63,12 +63,13 @@ class TrainingProgress:
         value = row[f"valid_{monitor}"]
         self._validation = f"  validation {monitor} {value:.3f}"
         rate = self._tokens_per_epoch / max(row["seconds"], 1e-9)
-        best = "  best so far" if best_epoch == row["epoch"] else ""
+        best = "  *" if best_epoch == row["epoch"] else ""
         left = (self._epochs - row["epoch"]) * row["seconds"]
         self.console.print(
             f"  epoch {row['epoch']:.0f}/{self._epochs}  loss {row['loss']:.3f}{self._validation}  "
-            f"{_thousands(rate)} tokens/s  at most {_clock(left)} left{best}",
+            f"{_thousands(rate)} tokens/s  {_clock(left)} left{best}",
             highlight=False,
+            soft_wrap=True,
         )
 
 

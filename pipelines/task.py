@@ -9,7 +9,7 @@ once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
@@ -20,9 +20,10 @@ from pipelines.config import RunConfig
 
 if TYPE_CHECKING:
     import keras
+    from rich.console import RenderableType
 
     from pipelines.batching import Batches, Chunk, EncodedCorpus
-    from pipelines.datasets.checks import Finding
+    from pipelines.datasets.findings import Finding
     from pipelines.datasets.rows import Rows
     from pipelines.datasets.splits import Splits
     from pipelines.evaluation.report import Section
@@ -30,6 +31,16 @@ if TYPE_CHECKING:
     from pipelines.export.saved_model import Endpoint
     from pipelines.training import Objective
     from pipelines.workspace import Folders
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything training needs, on disk."""
+
+    splits: Splits[Any]
+    artifacts: Any
+    corpora: Mapping[str, EncodedCorpus]
+
 
 E = TypeVar("E")
 C = TypeVar("C", bound=RunConfig)
@@ -64,7 +75,7 @@ class Evaluation:
 class Predict(Protocol):
     """The exported model, called in a process that has TensorFlow alone."""
 
-    def __call__(self, inputs: Mapping[str, list[Any]]) -> Outputs:
+    def __call__(self, inputs: dict[str, list[Any]]) -> Outputs:
         """Return the `serve` outputs for raw inputs."""
 
 
@@ -93,23 +104,32 @@ class Task(ABC, Generic[E, C]):
         """Return what a careful person would look at before training."""
 
     @abstractmethod
-    def fit_artifacts(self, train: Rows[E]) -> Artifacts:
-        """Learn vocabulary, labels and the like from the training split alone."""
+    def fit_artifacts(self, splits: Splits[E]) -> Artifacts:
+        """Learn vocabulary, labels and the like from the training and extra rows alone."""
 
     @abstractmethod
-    def encode(self, examples: Iterable[E], artifacts: Any) -> Iterator[Chunk]:
+    def encode(self, rows: Rows[E], artifacts: Any, split: str) -> Iterator[Chunk]:
         """Turn raw examples into arrays, through the very layer that is exported."""
 
     @abstractmethod
-    def batches(self, corpus: EncodedCorpus, *, seed: int | None) -> Batches:
-        """Cut an encoded corpus into batches; `seed=None` for evaluation."""
+    def batches(
+        self, corpus: EncodedCorpus, model: keras.Model, *, seed: int | None = None
+    ) -> Batches:
+        """Cut an encoded corpus into batches for a model; without a seed, for evaluation."""
 
     @abstractmethod
     def build_model(self, artifacts: Any, *, portable: bool = False) -> keras.Model:
         """Build the model; `portable` leaves out kernels bound to one kind of machine."""
 
-    def initialise(self, model: keras.Model, train: EncodedCorpus, valid: EncodedCorpus) -> None:
+    def training_model(self, model: keras.Model) -> keras.Model:
+        """Return what `fit` trains, sharing layers with `model`; usually the model itself."""
+        return model
+
+    def initialise(self, model: keras.Model, prepared: Prepared) -> None:
         """Fit parts of the model that have a better method than gradient descent; optional."""
+
+    def calibrate(self, model: keras.Model, prepared: Prepared) -> None:
+        """Set what is chosen on the validation split once training has ended; optional."""
 
     @abstractmethod
     def objective(self, artifacts: Any) -> Objective:
@@ -131,8 +151,17 @@ class Task(ABC, Generic[E, C]):
     def predict_inputs(self, texts: Sequence[str]) -> dict[str, list[Any]]:
         """Return the raw inputs for what a user typed or streamed."""
 
+    def output_labels(self, version: Path) -> list[str] | None:
+        """Return the names that a vector of probabilities goes with, if the task has such."""
+        del version
+        return None
+
     @abstractmethod
-    def baselines(self, train: Rows[E], valid: Rows[E], test: Rows[E]) -> dict[str, Outputs]:
+    def render_prediction(self, answer: Mapping[str, Any]) -> RenderableType:
+        """Show one answer on a terminal."""
+
+    @abstractmethod
+    def baselines(self, splits: Splits[E]) -> dict[str, Outputs]:
         """Return classical systems' outputs on the test rows, with `serve`'s keys."""
 
     @abstractmethod

@@ -172,7 +172,7 @@ class Trainer:
 
     def _close_epoch(self, loss: float, validation: dict[str, float], seconds: float) -> None:
         state = self.state
-        row = {"epoch": state.epoch + 1, "loss": loss, "seconds": round(state.seconds + seconds, 3)}
+        row = {"epoch": state.epoch + 1, "loss": loss, "seconds": round(seconds, 3)}
         row |= {f"valid_{name}": value for name, value in validation.items()}
         state.history.append(row)
         value = validation[self.objective.monitor]
@@ -260,12 +260,15 @@ def evaluate_model(model: keras.Model, batches: Batches) -> dict[str, float]:
     return {name: float(value) for name, value in results.items()}
 
 
-def predict_model(model: keras.Model, batches: Batches) -> np.ndarray:
-    """Return the model's outputs for all rows, in the corpus' own row order."""
+def predict_model(model: keras.Model, batches: Batches) -> Any:
+    """Return the model's outputs for all rows, in the corpus' own row order.
+
+    The structure is the model's own: one array [N, ...], or a list of them.
+    """
     plan = batches.epoch(0)
-    outputs = [np.asarray(model.predict_on_batch(inputs)) for inputs, _, _ in plan]
-    rows = np.concatenate(plan.rows)
-    return np.concatenate(outputs)[np.argsort(rows)]
+    outputs = [model.predict_on_batch(inputs) for inputs, _, _ in plan]
+    order = np.argsort(np.concatenate(plan.rows))
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts)[order], *outputs)
 
 
 def as_dataset(plan: EpochPlan) -> Any:
@@ -278,9 +281,8 @@ def as_dataset(plan: EpochPlan) -> Any:
         lambda array: tf.TensorSpec([None] * min(array.ndim, 2) + [*array.shape[2:]], array.dtype),
         plan[0],
     )
-    return tf.data.Dataset.from_generator(lambda: iter(plan), output_signature=signature).prefetch(
-        2
-    )
+    dataset = tf.data.Dataset.from_generator(lambda: iter(plan), output_signature=signature)
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(plan))).prefetch(2)
 
 
 class _PlanDataset(keras.utils.PyDataset):

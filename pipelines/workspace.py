@@ -9,18 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.datasets.storage import DataFolders
 from pipelines.errors import ExportError
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
-class Folders:
+class Folders(DataFolders):
     """The folders a run reads and writes; `Folders.default()` are the project's own."""
 
-    raw: Path
-    cache: Path
-    saved_models: Path
+    saved_models: Path = Path("saved_models")
 
     @classmethod
     def default(cls) -> Folders:

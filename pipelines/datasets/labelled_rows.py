@@ -199,10 +199,12 @@ def pick_column(
     for candidate in usual:
         if candidate in folded:
             return folded[candidate]
-    header = "; if the first line is a row, give --no-header and columns called 1, 2, ..."
+    numbered = names[:1] == ["1"]
+    example = "NUMBER" if numbered else "NAME"
+    header = "" if numbered or kind != "column" else "; if the first line is a row, --no-header"
     raise DataError(
         f"{where}: no {kind} for the {what}; {kind}s found: {shown}; looked for "
-        f"{', '.join(usual)}; give --{what}-{kind} NAME{header if kind == 'column' else ''}"
+        f"{', '.join(usual)}; give --{what}-{kind} {example}{header}"
     )
 
 

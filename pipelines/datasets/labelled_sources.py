@@ -131,6 +131,8 @@ def _given_parts(options: LabelledTextOptions) -> list[Part]:
 
 def _parts_of_path(source: str) -> tuple[list[Part], list[str]]:
     """Return the parts to read and the names of files left unread."""
+    if not source:
+        raise DataError("DATA= is empty; expected a file, a folder, a built-in name or tfds:NAME")
     path = Path(source).expanduser()
     if path.is_dir():
         return _folder_parts(path)
@@ -143,8 +145,8 @@ def _parts_of_path(source: str) -> tuple[list[Part], list[str]]:
         return _file_parts(files)
     names = built_in_names()
     raise DataError(
-        f"{describe_missing(path)}; nor is it a built-in set{did_you_mean(source, names)}: "
-        f"{', '.join(names)}, or tfds:NAME"
+        f"{describe_missing(path)}; nor is it a built-in set ({', '.join(names)}) or tfds:NAME"
+        f"{did_you_mean(source, names)}"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -56,7 +57,7 @@ def download(archive: Archive, folder: Path, *, name: str, progress: Progress) -
         verify(files[0], archive, name)
         for path in partial.iterdir():
             if path != files[0]:
-                path.unlink() if path.is_file() else path.rmdir()
+                path.unlink() if path.is_file() else shutil.rmtree(path)
     return folder / files[0].name
 
 

@@ -66,10 +66,20 @@ def new_folder(path: Path) -> Iterator[Path]:
         try:
             yield partial
             partial.chmod(0o755)
-            shutil.rmtree(path, ignore_errors=True)
-            partial.rename(path)
+            _put(partial, path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put(partial: Path, path: Path) -> None:
+    """Rename a finished folder into place; another run may be doing the same."""
+    shutil.rmtree(path, ignore_errors=True)
+    try:
+        partial.rename(path)
+    except OSError as error:
+        # The other run was faster: its folder was made from the same input.
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not path.is_dir():
+            raise
 
 
 def _remove_abandoned(path: Path) -> None:

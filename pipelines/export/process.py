@@ -15,7 +15,7 @@ import numpy as np
 from pipelines.errors import ExportError
 
 _SCRIPT = Path(__file__).with_name("serving.py")
-_UNWELCOME = {"keras", "pipelines", "tasks", "jax"}
+_UNWELCOME = {"keras", "jax", "pipelines", "tasks"}
 
 
 class ServingProcess:

@@ -21,11 +21,13 @@ class Endpoint:
         function: takes tensors in the order of `inputs`, returns a dict of named tensors.
         inputs: name -> `tf.TensorSpec` with a free first axis.
         meaning: output name -> what it holds, for the manifest.
+        resources: the Keras models and layers the function uses.
     """
 
     function: Callable[..., dict[str, Any]]
     inputs: Mapping[str, Any]
     meaning: Mapping[str, str]
+    resources: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,12 @@ class Parity:
     largest_difference: float
 
 
-def write_saved_model(
-    folder: Path, endpoints: Mapping[str, Endpoint], resources: Mapping[str, Any]
-) -> None:
+def write_saved_model(folder: Path, endpoints: Mapping[str, Endpoint]) -> None:
     """Write `endpoints` as signatures; the first is also `serving_default`.
 
     Args:
         folder: created; a version directory for TensorFlow Serving.
         endpoints: at least "serve".
-        resources: the Keras layers and models the endpoints use.
 
     Raises:
         ExportError: "serve" is missing, or the graph holds machine-bound operations.
@@ -56,6 +55,7 @@ def write_saved_model(
     if next(iter(endpoints), None) != "serve":
         raise ExportError(f"endpoints are {list(endpoints)}; the first must be 'serve'")
     archive = keras.export.ExportArchive()
+    resources = {id(item): item for entry in endpoints.values() for item in entry.resources}
     for resource in resources.values():
         archive.track(resource)
     for name, endpoint in endpoints.items():

@@ -182,6 +182,7 @@ class SequencePooling(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.kinds, self.directions = tuple(kinds), directions
+        self.supports_masking = True
         self._pools = {
             "last": self._last, "mean": self._mean, "max": self._max, "attention": self._attention,
         }  # fmt: skip
@@ -195,6 +196,9 @@ class SequencePooling(keras.layers.Layer):
     def call(self, states: Any, mask: Any) -> Any:
         """Pool and concatenate, in the order of `kinds`."""
         return ops.concatenate([self._pools[kind](states, mask) for kind in self.kinds], axis=-1)
+
+    def compute_mask(self, states: Any, previous_mask: Any = None) -> None:
+        """Return None: the time axis is gone."""
 
     def _last(self, states: Any, mask: Any) -> Any:
         final = ops.sum(ops.cast(mask, "int32"), axis=1) - 1

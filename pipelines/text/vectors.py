@@ -17,6 +17,9 @@ from pipelines.text.vocabulary import PAD, Vocabulary
 _PLAIN_STD = 0.05  # spread of the drawn rows when no row was found to take it from
 
 
+_HEADER = re.compile(r"\d+ (\d+)")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Vectors:
     """Vectors for a vocabulary.
@@ -82,7 +85,7 @@ def _read(path: Path, vocabulary: Vocabulary) -> _Reading:
         same_word.setdefault(vocabulary.tokens[index].lower(), []).append(index)
     reading = _Reading()
     for number, line in _lines(path):
-        if number == 1 and (header := re.fullmatch(r"\d+ (\d+)", line)):
+        if number == 1 and (header := _HEADER.fullmatch(line)):
             reading.width = int(header[1])
             continue
         reading.width = reading.width or _first_width(line, path, number)
@@ -187,3 +190,15 @@ def _assemble(reading: _Reading, vocabulary: Vocabulary, seed: int) -> Vectors:
         missing=tuple(missing[:20]),
         file_words=reading.words,
     )
+
+
+def vector_width(path: Path) -> int:
+    """Return the dimensions of the vectors in a file, from its first line.
+
+    Raises:
+        DataError: the file is absent, empty or no vector file.
+    """
+    for number, line in _lines(path):
+        header = _HEADER.fullmatch(line)
+        return int(header[1]) if header else _first_width(line, path, number)
+    raise _malformed(path, 1, "an empty file", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import pyarrow as pa
@@ -97,11 +98,36 @@ def test_columns_by_option_and_their_refusal(tmp_path: Path, folders: DataFolder
     assert load(path, folders, text_column="remark", label_column="verdict").card.counts
     found = refusal(path, folders)
     assert "no column for the text; columns found: 'remark', 'verdict'" in found
-    assert "--text-column NAME" in found and "--no-header" in found
+    assert "--text-column NAME; if the first line is a row, --no-header" in found
     found = refusal(path, folders, text_column="remark")
     assert "no column for the label; columns found: 'remark', 'verdict'" in found
     found = refusal(path, folders, text_column="remarks")
     assert "no text column 'remarks'; did you mean 'remark'?" in found
+
+
+def test_file_without_header(tmp_path: Path, folders: DataFolders) -> None:
+    path = table(tmp_path / "rows.csv", many(39), "first film,good")
+    assert "if the first line is a row, --no-header" in refusal(path, folders)
+    assert "columns found: '1', '2'; " in refusal(path, folders, header=False)
+    splits = load(path, folders, header=False, text_column="1", label_column="2")
+    assert sum(splits.card.counts.values()) == 40
+
+
+def test_old_macintosh_line_ends(tmp_path: Path, folders: DataFolders) -> None:
+    (tmp_path / "rows.csv").write_bytes("\r".join(["text,label", *many(40)]).encode())
+    assert sum(load(tmp_path / "rows.csv", folders).card.counts.values()) == 40
+
+
+def test_memory_does_not_hold_the_texts(tmp_path: Path, folders: DataFolders) -> None:
+    rows = (f"{n} {'word ' * 200},{'ab'[n % 2]}" for n in range(30_000))
+    with (tmp_path / "rows.csv").open("w", encoding="utf-8") as stream:
+        stream.writelines(f"{row}\n" for row in ("text,label", *rows))
+    tracemalloc.start()
+    load(tmp_path / "rows.csv", folders)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (tmp_path / "rows.csv").stat().st_size > 30_000_000
+    assert peak < 15_000_000
 
 
 def test_rows_left_out_are_counted(tmp_path: Path, folders: DataFolders) -> None:
@@ -277,8 +303,9 @@ def make_empty(folder: Path) -> Path:
 
 def test_unknown_source_lists_built_in_names(tmp_path: Path, folders: DataFolders) -> None:
     found = refusal("tweet", folders)
-    assert "tweet: no such file" in found and "did you mean 'tweets'?" in found
+    assert "tweet: no such file" in found and found.endswith("did you mean 'tweets'?")
     assert "film-reviews" in found and "tfds:NAME" in found
+    assert "DATA= is empty; expected a file" in refusal("", folders)
 
 
 def test_text_file_in_a_label_folder_of_another_encoding(

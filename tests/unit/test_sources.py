@@ -250,6 +250,22 @@ def test_new_folder_replaces_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*")] == ["folder", "one"]
 
 
+def test_another_run_that_was_faster_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "folder"
+    real = storage.shutil.rmtree
+
+    def other_run_finishes(path, **options):
+        real(path, **options)
+        if path == target:
+            target.mkdir()
+            (target / "theirs").write_text("equal")
+
+    monkeypatch.setattr(storage.shutil, "rmtree", other_run_finishes)
+    with new_folder(target) as partial:
+        (partial / "ours").write_text("equal")
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder", "theirs"]
+
+
 def test_what_a_killed_run_left_is_removed_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

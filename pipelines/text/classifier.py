@@ -1,0 +1,168 @@
+"""A text classifier of two parts that err differently, joined by held-out evidence.
+
+    tokens -> embedding -> recurrent stack -> pooling -> scores --+
+                                                                  +-> blend -> probabilities
+    word 1-2-grams, character 2-5-grams -> linear scores ---------+
+
+Gradient descent trains the recurrent part; the linear part is fitted by convex optimisation, the
+blend on the validation split, and word vectors start from co-occurrence counts.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from pipelines.batching import Batches, EncodedCorpus, Ragged
+from pipelines.layers.linear import Blend, NgramLinear, fit_blend, fit_linear
+from pipelines.layers.noise import WordDropout
+from pipelines.layers.recurrent import RecurrentStack, SequencePooling
+from pipelines.text.artifacts import TextArtifacts
+from pipelines.text.classifier_config import ClassifierConfig
+from pipelines.text.cooccurrence import cooccurrence_vectors
+from pipelines.text.encoding import BUCKETS, GRAMS, merge_ragged
+from pipelines.text.vectors import load_vectors, vector_width
+from pipelines.training import predict_model
+
+MOST_TOKENS = 5_000_000  # co-occurrence counts of more fill memory and change little
+Encoded = Mapping[str, Any]
+_log = logging.getLogger(__name__)
+
+
+def build(
+    config: ClassifierConfig, artifacts: TextArtifacts, *, portable: bool = False
+) -> keras.Model:
+    """Build the whole model.
+
+    Inputs: "tokens" int32[B, T] and, with a linear part, "words" and "chars" int32[B, N], each
+    padded with 0. Output: probabilities float32[B, C]. `portable` leaves out cuDNN kernels.
+    """
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    scores = [_network(tokens, config, artifacts, portable)]
+    grams = {name: keras.Input((None,), dtype="int32", name=name) for name in GRAMS}
+    if config.linear:
+        classes = len(artifacts.labels)
+        parts = [
+            NgramLinear(BUCKETS, classes, name=f"linear_{name}")(ids) for name, ids in grams.items()
+        ]
+        scores.append(keras.layers.Add(name="linear")(parts))
+    joint = Blend(len(scores), name="blend")(scores)
+    inputs = [tokens, *grams.values()] if config.linear else [tokens]
+    return keras.Model(inputs, keras.layers.Softmax(dtype="float32")(joint))
+
+
+def _network(
+    tokens: Any, config: ClassifierConfig, artifacts: TextArtifacts, portable: bool
+) -> Any:
+    """Scores of the recurrent part, float32[B, C]."""
+    size = vector_width(Path(config.embeddings)) if config.embeddings else config.embedding_size
+    mask = ops.not_equal(tokens, 0)
+    ids = WordDropout(config.word_dropout, seed=config.seed)(tokens)
+    states = keras.layers.Embedding(len(artifacts.vocabulary), size, name="embedding")(ids)
+    kernels = {"use_cudnn": False} if portable else {}
+    states = RecurrentStack.from_run_config(config, **kernels)(states, mask=mask)
+    directions = 2 if config.bidirectional else 1
+    pooled = SequencePooling(config.pooling, directions=directions)(states, mask)
+    pooled = keras.layers.Dropout(config.output_dropout, seed=config.seed)(pooled)
+    return keras.layers.Dense(len(artifacts.labels), dtype="float32", name="network")(pooled)
+
+
+def network_alone(model: keras.Model) -> keras.Model:
+    """Return tokens -> probabilities of the recurrent part, sharing its layers."""
+    scores = model.get_layer("network").output
+    return keras.Model(
+        [model.get_layer("tokens").output], keras.layers.Softmax(dtype="float32")(scores)
+    )
+
+
+def warm_start(
+    model: keras.Model,
+    config: ClassifierConfig,
+    artifacts: TextArtifacts,
+    *,
+    corpus: EncodedCorpus,
+    sample: Encoded | None,
+    extra: Encoded | None,
+) -> None:
+    """Set word vectors and fit the linear part, before gradient descent.
+
+    Args:
+        model: what `build` returned.
+        config: the settings it was built with.
+        artifacts: likewise.
+        corpus: the training split.
+        sample: training rows with n-grams, in memory, for the linear part if there is one.
+        extra: rows of other sources, likewise; None if there are none.
+    """
+    embedding = model.get_layer("embedding")
+    if config.embeddings is not None:
+        vectors = load_vectors(Path(config.embeddings), artifacts.vocabulary, seed=config.seed)
+        _log.info(
+            "%s: %d words found, %.1f %%", config.embeddings, vectors.found, 100 * vectors.coverage
+        )
+        embedding.set_weights([vectors.matrix])
+    elif config.pretrain:
+        texts = [_head(corpus.ragged("tokens")), *([extra["tokens"]] if extra else [])]
+        _learn_vectors(embedding, merge_ragged(texts), config.seed)
+    if config.linear and sample:
+        _fit_linear_part(model, config, sample, extra, len(artifacts.labels))
+
+
+def _head(texts: Ragged) -> Ragged:
+    """Return the first texts, up to the most tokens worth counting."""
+    rows = max(1, int(np.searchsorted(np.cumsum(texts.lengths), MOST_TOKENS, side="right")))
+    lengths = texts.lengths[:rows]
+    return Ragged(texts.values[: int(lengths.sum())], lengths)
+
+
+def _learn_vectors(embedding: keras.layers.Embedding, texts: Ragged, seed: int) -> None:
+    """Put co-occurrence vectors into an embedding; words without any keep their random one."""
+    (current,) = embedding.get_weights()
+    size, dimensions = current.shape
+    learned = cooccurrence_vectors(
+        texts.values, texts.lengths, vocabulary_size=size, dimensions=dimensions, seed=seed
+    )
+    embedding.set_weights([np.where(learned.any(axis=1, keepdims=True), learned, current)])
+
+
+def _fit_linear_part(
+    model: keras.Model,
+    config: ClassifierConfig,
+    sample: Encoded,
+    extra: Encoded | None,
+    classes: int,
+) -> None:
+    parts = [sample, *([extra] if extra else [])]
+    weights = [1.0, config.extra_weight][: len(parts)]
+    fit_linear(
+        [model.get_layer(f"linear_{name}") for name in GRAMS],
+        [merge_ragged([part[name] for part in parts]) for name in GRAMS],
+        np.concatenate([_distribution(part, classes) for part in parts]),
+        np.repeat(weights, [len(part["label"]) for part in parts]),
+        penalty=config.linear_penalty,
+        seed=config.seed,
+    )
+
+
+def _distribution(part: Encoded, classes: int) -> np.ndarray:
+    """Return the target as a probability of each class, float[N, C]."""
+    return np.asarray(part["target"] if "target" in part else np.eye(classes)[part["label"]])
+
+
+def calibrate(model: keras.Model, batches: Batches, labels: np.ndarray) -> None:
+    """Weigh the two parts by log loss on held-out rows, which also calibrates the probabilities.
+
+    Args:
+        model: what `build` returned, its parts trained.
+        batches: held-out rows with all inputs of the model.
+        labels: their classes, int[N].
+    """
+    parts = [layer.output for layer in model.layers if layer.name in ("network", "linear")]
+    scores = predict_model(keras.Model(model.inputs, parts), batches)
+    fit_blend(model.get_layer("blend"), scores, labels)

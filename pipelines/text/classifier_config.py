@@ -1,0 +1,46 @@
+"""Settings of a text classifier; apart from the model, so that `--help` needs no Keras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipelines.config import Pooling, TextConfig, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierConfig(TextConfig):
+    """Settings of a recurrent text classifier with a linear part."""
+
+    epochs: int = 8
+    """Most passes over the training split; early stopping may end sooner."""
+    embedding_size: int = 100
+    """Dimensions of a token's vector; pretrained vectors set their own."""
+    pretrain: bool = True
+    """Start word vectors from co-occurrence counts of the training texts."""
+    input_dropout: float = 0.5
+    """Share of a recurrent layer's input values dropped, drawn anew at every step."""
+    variational_dropout: float = 0.2
+    """Share of input channels dropped, the same ones at every step (Gal & Ghahramani, 2016)."""
+    word_dropout: float = 0.15
+    """Share of tokens made unknown in training, so that no single word is relied on."""
+    output_dropout: float = 0.5
+    """Share of the pooled state's values dropped before the last layer."""
+    pooling: tuple[Pooling, ...] = ("max", "mean")
+    """How the states of all steps become one vector; several are concatenated."""
+
+    linear: bool = True
+    """Blend the network with a linear model over word and character n-grams."""
+    linear_penalty: float = 5.0
+    """How closely the linear model fits the training rows (scikit-learn's C)."""
+    linear_rows: int = 50_000
+    """Most training rows the linear model is fitted on; evenly drawn beyond that."""
+    extra_weight: float = 0.3
+    """Weight of a row of another source beside a training row, in the linear model."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work, before any data is read."""
+        super().__post_init__()
+        for name in ("word_dropout", "output_dropout"):
+            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
+        require(self.linear_penalty > 0, "linear_penalty", self.linear_penalty, "above 0")
+        require(len(self.pooling) > 0, "pooling", self.pooling, "one kind or more")

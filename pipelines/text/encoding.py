@@ -1,0 +1,92 @@
+"""Encode labelled texts into corpus chunks, through the layers that are exported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.batching import Chunk, Ragged, narrowest
+from pipelines.text import units
+from pipelines.text.artifacts import TextArtifacts
+from pipelines.text.char_ngrams import CharNgrams
+from pipelines.text.ngrams import WordNgrams
+from pipelines.text.tokenizer import Tokenizer
+from pipelines.text.vocabulary import UNK
+
+GRAMS = ("words", "chars")
+BUCKETS = 1 << 18  # few collisions among the n-grams of a million words; 1 MB a class
+
+
+@dataclass(frozen=True)
+class TextFeatures:
+    """The in-graph features of a text: token ids, and hashed n-grams of words and characters."""
+
+    tokenizer: Tokenizer
+    word_grams: WordNgrams
+    char_grams: CharNgrams
+
+    @classmethod
+    def of(cls, artifacts: TextArtifacts) -> TextFeatures:
+        """Make the layers the artifacts describe."""
+        lowercase = artifacts.settings["lowercase"]
+        return cls(
+            Tokenizer(artifacts.vocabulary, **artifacts.settings),
+            WordNgrams(BUCKETS, lowercase=lowercase),
+            CharNgrams(BUCKETS, lowercase=lowercase),
+        )
+
+    def grams(self, texts: Any) -> dict[str, tf.RaggedTensor]:
+        """Return the n-gram ids of texts, string[B], as ragged int32 [B, (N)] by name."""
+        words = units.words(texts, lowercase=self.word_grams.lowercase)
+        return {
+            "words": self.word_grams.encode_words(words),
+            "chars": self.char_grams.encode_words(words),
+        }
+
+    def dense(self, texts: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return all features of texts, string[B], padded with 0: the inputs of the model."""
+        grams = {name: ids.to_tensor(0) for name, ids in self.grams(texts).items()}
+        return {"tokens": self.tokenizer(texts), **grams}
+
+    def encode(self, texts: Sequence[str], *, with_grams: bool) -> dict[str, Ragged]:
+        """Return the features of a chunk of texts as flat arrays."""
+        strings = tf.constant(list(texts), tf.string)
+        ids = self.tokenizer.encode(strings)
+        largest = len(self.tokenizer.vocabulary or ())
+        columns = {"tokens": _ragged(ids, largest)}
+        if with_grams:
+            for name, grams in self.grams(strings).items():
+                columns[name] = _ragged(grams, BUCKETS)
+        return columns
+
+    def unknown_share(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the share of each text's tokens that the vocabulary lacks, float[B]."""
+        ids = self.tokenizer.encode(tf.constant(list(texts), tf.string))
+        return np.asarray(tf.reduce_mean(tf.cast(ids == UNK, tf.float32), axis=1))
+
+
+def _ragged(ids: tf.RaggedTensor, largest: int) -> Ragged:
+    return Ragged(narrowest(ids.flat_values.numpy(), largest), ids.row_lengths().numpy())
+
+
+def merge_ragged(parts: Sequence[Ragged]) -> Ragged:
+    """Put chunks of one ragged feature end to end."""
+    values = np.concatenate([part.values for part in parts])
+    return Ragged(values, np.concatenate([part.lengths for part in parts]))
+
+
+def encode_together(chunks: Iterable[Chunk]) -> dict[str, Any] | None:
+    """Put encoded chunks end to end, feature by feature, in memory; None if there are none."""
+    parts = list(chunks)
+    if not parts:
+        return None
+    merged: dict[str, Any] = {}
+    for name, first in parts[0].items():
+        columns: list[Any] = [part[name] for part in parts]
+        join: Any = merge_ragged if isinstance(first, Ragged) else np.concatenate
+        merged[name] = join(columns)
+    return merged
