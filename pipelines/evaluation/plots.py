@@ -199,11 +199,11 @@ def _for_page(svg: str) -> str:
         svg = svg.replace(colour, variable)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="[a-zA-Z0-9]+_\d+(?:_\d+)?"', "", svg)
+    svg = re.sub(r' id="[a-zA-Z0-9.]+_\d+(?:_\d+)?"', "", svg)
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
     svg = re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 var(--font)", svg)
     svg = re.sub(r' xmlns(?::xlink)?="[^"]*"', "", svg).replace("xlink:href", "href")
     # Markers and clips are defined in every drawing: the same name must not mean two things.
-    mark = hashlib.sha256(svg.encode()).hexdigest()[:6]
+    mark = "d" + hashlib.sha256(svg.encode()).hexdigest()[:6]
     svg = re.sub(r'(id="|href="#|url\(#)([mp][0-9a-f]{10})', rf"\g<1>{mark}\g<2>", svg)
     return re.sub(r"\n\s*", "\n", svg).replace("<svg", '<svg aria-hidden="true"', 1).strip()

@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from pipelines.errors import EvaluationError
-from pipelines.evaluation import overview, wording
+from pipelines.evaluation import facts, overview, wording
 from pipelines.evaluation.plain import plain
 from pipelines.evaluation.sections import Block, Figure, Html, Section, Table
 
@@ -125,6 +125,11 @@ def _page_context(report: dict[str, Any], sections: Sequence[Section]) -> dict[s
         "training_sentence": overview.training_sentence(training),
         "curves": overview.learning_figures(training),
         "data_counts": overview.data_counts(data),
+        "facts": {
+            "data": facts.data_facts(data),
+            "model": facts.model_facts(report["model"] or {}, training, report["serving"] or {}),
+            "manifest": facts.manifest_facts(report["manifest"] or {}),
+        },
         "dropped": overview.dropped_rows(data),
         "manifest_json": json.dumps(report["manifest"], indent=2, ensure_ascii=False),
     }

@@ -1,5 +1,4 @@
 import json
-import os
 import re
 import subprocess
 import sys
@@ -229,7 +228,7 @@ def test_a_label_with_markup_does_not_break_a_drawing(tmp_path):
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [(0.8123, "fraction", "0.812"), (-0.5, "fraction", "−0.500"), (23.456, "", "23.5"),
-     (1234567, "", "1,234,567"), (2.4e-7, "", "2.4e−07"), (0, "", "0"), (None, "", "–"),
+     (1234567, "", "1,234,567"), (2.4e-7, "", "2.4e-07"), (0, "", "0"), (None, "", "–"),
      (float("nan"), "", "–"), (0.0512, "", "0.0512"), (5.123, "", "5.12")],
 )  # fmt: skip
 def test_numbers(value, unit, text):
@@ -282,7 +281,7 @@ def test_index_lists_runs_newest_first_and_unreadable_ones(tmp_path):
         write_report(tmp_path / "sentiment" / str(number) / "report", make_report(), [])
     (tmp_path / "sentiment" / "11").mkdir()
     (tmp_path / "sentiment" / ".3.partial").mkdir()
-    os.symlink("10", tmp_path / "sentiment" / "latest")
+    (tmp_path / "sentiment" / "latest").symlink_to("10")
     page = write_index(tmp_path).read_text()
     links = re.findall(r'href="(sentiment/\d+)/report/report.html"', page)
     assert links == ["sentiment/10", "sentiment/2", "sentiment/1"]
@@ -309,7 +308,7 @@ def test_predictions_stream_one_line_a_row(tmp_path):
     assert write_predictions(tmp_path / "predictions.jsonl", rows()) == 3
     lines = (tmp_path / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(lines[1]) == {"text": "a\nb é", "output": {"label": "x", "p": 0.5}, "n": 1}
-    assert os.listdir(tmp_path) == ["predictions.jsonl"]
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.jsonl"]
 
 
 def test_plain_converts_what_reports_hold():
