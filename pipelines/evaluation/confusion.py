@@ -13,6 +13,7 @@ from pipelines.evaluation.sections import Block, Html, Table
 
 MOST_CLASSES = 15  # a wider table is no longer read
 _SHOWN_PAIRS = 20
+_BESIDE_ANOTHER = 4  # classes that leave room for the table of scores beside it
 
 
 def confusion_block(matrix: NDArray[Any], labels: Sequence[str]) -> Block:
@@ -37,7 +38,7 @@ def _shaded_table(matrix: NDArray[Any], labels: Sequence[str]) -> Html:
             "</tr><tr><th></th>{}</tr></thead><tbody>{}</tbody></table></div>"
             '<p class="caption">Rows: the right label; shares are of its row.</p></div>'
         ).format(len(labels), head, rows),
-        wide=False,
+        wide=len(labels) > _BESIDE_ANOTHER,
     )
 
 

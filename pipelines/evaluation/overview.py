@@ -52,7 +52,9 @@ def training_sentence(training: Mapping[str, Any]) -> str:
     """Say how long was trained and which epoch's weights were kept."""
     if not training.get("epochs"):
         return ""
-    text = f"{training['epochs']} epochs in {wording.duration(training.get('seconds'))}"
+    count = training["epochs"]
+    text = f"{count} epoch{'' if count == 1 else 's'} in "
+    text += wording.duration(training.get("seconds"))
     if training.get("best_epoch"):
         text += f"; the weights of epoch {training['best_epoch']} were kept, chosen on validation"
     if training.get("resumed_from_epoch") is not None:
@@ -72,7 +74,7 @@ def dropped_rows(data: Mapping[str, Any]) -> Table | None:
 def learning_figures(training: Mapping[str, Any]) -> list[Figure]:
     """Draw what `history` holds: losses on one figure, each other validation score on its own."""
     history = [row for row in training.get("history") or [] if "epoch" in row]
-    if not history:
+    if len(history) < 2:  # one point is no curve
         return []
     best = training.get("best_epoch")
     names = [name for name, value in history[0].items() if isinstance(value, int | float)]

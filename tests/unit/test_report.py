@@ -190,6 +190,14 @@ def test_diverged_training_still_gets_its_report(tmp_path):
     assert "training loss" in words_of(page_of(tmp_path, report))
 
 
+def test_one_epoch_is_a_sentence_and_no_curve(tmp_path):
+    report = make_report()
+    report["training"] |= {"epochs": 1, "best_epoch": 1, "history": [{"epoch": 1, "loss": 0.5}]}
+    page = page_of(tmp_path, report)
+    assert "1 epoch in 1 min 33 s" in page
+    assert "<svg" not in page
+
+
 def test_same_report_same_bytes(tmp_path):
     first = page_of(tmp_path / "a", make_report())
     assert page_of(tmp_path / "b", make_report()) == first
