@@ -14,6 +14,7 @@ from rich.console import Console
 
 from pipelines import pipeline
 from pipelines.errors import ConfigError, DataError
+from pipelines.quiet import import_quietly, standard_error_held
 from pipelines.stages import Stages
 from pipelines.task import Task
 from pipelines.workspace import Folders, latest_version
@@ -52,6 +53,8 @@ def train(task: Task[Any, Any], options: TrainOptions) -> int:
     from pipelines.evaluation.summary import terminal_summary
 
     console = Console(file=sys.stderr)
+    with console.status("loading TensorFlow"):
+        import_quietly("tensorflow", "keras")
     version = pipeline.train(
         task,
         options.data or task.default_source,
@@ -71,6 +74,7 @@ def evaluate(task: Task[Any, Any], options: EvaluateOptions) -> int:
     from pipelines.evaluation.summary import terminal_summary
 
     folders = Folders.default()
+    import_quietly("tensorflow", "keras")
     version = options.model or latest_version(folders, task.name)
     folder = evaluate_version(
         task,
@@ -93,9 +97,7 @@ def predict(task: Task[Any, Any], options: PredictOptions) -> int:
     pipeline.load_manifest(version)  # a clear error before TensorFlow is loaded
     if options.file is not None:
         return _predict_stream(task, version, options.file)
-    from pipelines.export.serving import ServedModel
-
-    outputs = ServedModel(version).call(task.predict_inputs([options.text or ""]))
+    outputs = _load(version).call(task.predict_inputs([options.text or ""]))
     labels = task.output_labels(version)
     answer = next(_records([options.text or ""], outputs, labels))
     if options.json:
@@ -105,11 +107,17 @@ def predict(task: Task[Any, Any], options: PredictOptions) -> int:
     return 0
 
 
+def _load(version: Path) -> ServedModel:
+    """Load an exported model, and with it TensorFlow, in silence."""
+    from pipelines.export.serving import ServedModel
+
+    with standard_error_held():
+        return ServedModel(version)
+
+
 def _predict_stream(task: Task[Any, Any], version: Path, file: str) -> int:
     with _open_lines(file) as lines:
-        from pipelines.export.serving import ServedModel
-
-        model: ServedModel = ServedModel(version)
+        model = _load(version)
         labels = task.output_labels(version)
         while batch := [line.rstrip("\r\n") for line in itertools.islice(lines, STREAM_ROWS)]:
             outputs = model.call(task.predict_inputs(batch))

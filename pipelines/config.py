@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, TypeVar
 
 from pipelines.errors import ConfigError
 
@@ -84,6 +85,9 @@ class RunConfig:
         return fingerprint(asdict(self))
 
 
+AnyConfig = TypeVar("AnyConfig", bound=RunConfig)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TextConfig(RunConfig):
     """Settings of a task that reads text."""
@@ -108,6 +112,17 @@ class TextConfig(RunConfig):
         super().__post_init__()
         require(self.max_tokens >= 1, "max_tokens", self.max_tokens, "at least 1")
         require(self.vocabulary_size > 4, "vocabulary_size", self.vocabulary_size, "above 4")
+
+
+def config_from_json(config_type: type[AnyConfig], content: Mapping[str, Any]) -> AnyConfig:
+    """Rebuild settings from a manifest: JSON has lists where settings have tuples."""
+    known = {entry.name for entry in fields(config_type)}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in content.items()
+        if name in known
+    }
+    return config_type(**values)
 
 
 def require(condition: bool, name: str, got: object, expected: str) -> None:

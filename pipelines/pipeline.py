@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,6 +90,13 @@ def describe_splits(splits: Splits[Any]) -> str:
     return f"{sizes} rows from {splits.card.source}" + (
         f"; {dropped:,} left out" if dropped else ""
     )
+
+
+def describe_rows(rows: Splits[Any]) -> str:
+    """Say how many rows there are to score, and how many were left out."""
+    dropped = sum(rows.card.dropped.values())
+    left_out = f"; {dropped:,} left out" if dropped else ""
+    return f"{len(rows.test):,} rows to score from {rows.card.source}{left_out}"
 
 
 def encoded(
@@ -262,8 +269,7 @@ def assess(
         "serving": serving,
         "parity": vars(parity),
     }
-    write_predictions_file(version / "report", rows, outputs)
-    return report | {"sections": evaluation.sections}
+    return report | {"sections": evaluation.sections, "rows": rows, "outputs": outputs}
 
 
 def check_parity(
@@ -283,38 +289,31 @@ def model_bytes(version: Path) -> int:
     return sum(path.stat().st_size for path in parts)
 
 
-def write_predictions_file(folder: Path, rows: Rows[Any], outputs: Outputs) -> None:
-    """Write predictions.jsonl: every test row with what the exported model said."""
-    from pipelines.evaluation.predictions import write_predictions
-
-    folder.mkdir(exist_ok=True)
-    records = (
-        {**asdict(example), "output": {name: values[number] for name, values in outputs.items()}}
-        for number, example in enumerate(rows)
-    )
-    write_predictions(folder / "predictions.jsonl", records)
-
-
 def finish(version: Path, report: dict[str, Any], manifest: dict[str, Any], stages: Stages) -> None:
     """Write manifest, history and report into the version directory."""
     import pandas as pd
 
-    from pipelines.evaluation.report import write_report
-
-    sections = report.pop("sections")
     manifest |= {"wall_seconds": round(stages.total(), 1), "stage_seconds": stages.seconds}
     (version / "assets.extra" / "manifest.json").write_text(json.dumps(manifest, indent=2))
     folder = version / "report"
-    folder.mkdir(exist_ok=True)
-    if "training" in report:
-        pd.DataFrame(report["training"]["history"]).to_csv(folder / "history.csv", index=False)
+    folder.mkdir()
+    pd.DataFrame(report["training"]["history"]).to_csv(folder / "history.csv", index=False)
+    write_report_files(folder, report, manifest)
+
+
+def write_report_files(folder: Path, report: dict[str, Any], manifest: Mapping[str, Any]) -> None:
+    """Write predictions.jsonl (every row with what the exported model said) and the report."""
+    from pipelines.evaluation.predictions import write_predictions
+    from pipelines.evaluation.report import write_report
+
+    outputs: Outputs = report.pop("outputs")
+    records = (
+        {**asdict(example), "output": {name: values[number] for name, values in outputs.items()}}
+        for number, example in enumerate(report.pop("rows"))
+    )
+    write_predictions(folder / "predictions.jsonl", records)
+    sections = report.pop("sections")
     write_report(folder, report | {"manifest": manifest}, sections)
-
-
-def clear_encoded(task: Task[Any, Any], folders: Folders) -> None:
-    """Remove a task's encoded corpora; they are made again when needed."""
-    for folder in folders.cache.glob(f"{task.name}-encoded-*"):
-        shutil.rmtree(folder)
 
 
 def load_manifest(version: Path) -> dict[str, Any]:

@@ -13,13 +13,13 @@ from contextlib import contextmanager
 def import_quietly(*modules: str) -> None:
     """Import modules; what they write to standard error is shown only if an import fails."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _standard_error_held():
+    with standard_error_held():
         for name in modules:
             importlib.import_module(name)
 
 
 @contextmanager
-def _standard_error_held() -> Iterator[None]:
+def standard_error_held() -> Iterator[None]:
     """Hold back what is written to file descriptor 2, C++ included."""
     sys.stderr.flush()
     kept = os.dup(2)

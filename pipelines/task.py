@@ -100,6 +100,14 @@ class Task(ABC, Generic[E, C]):
         """Read `source` and split it; a second call reuses the cache."""
 
     @abstractmethod
+    def load_rows(self, source: str, artifacts: Any, folders: Folders) -> Splits[E]:
+        """Read labelled rows to score, unsplit, as the test split of the result."""
+
+    @abstractmethod
+    def without_known(self, rows: Splits[E], training: Splits[E]) -> Splits[E]:
+        """Leave out the test rows of `rows` that a model trained on `training` has seen."""
+
+    @abstractmethod
     def check(self, splits: Splits[E]) -> list[Finding]:
         """Return what a careful person would look at before training."""
 

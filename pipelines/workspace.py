@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.datasets.storage import DataFolders
+from pipelines.datasets.storage import DataFolders, storage_errors
 from pipelines.errors import ExportError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,29 +57,19 @@ def new_version(folders: Folders, task: str) -> Iterator[Path]:
     read-only folder is found out before an hour of training.
 
     Raises:
-        ExportError: the folder cannot be written.
+        DataError: the folder cannot be written, or the disk is full.
     """
     home = folders.saved_models / task
     partial = home / f".partial-{os.getpid()}"
-    try:
-        partial.mkdir(parents=True)
-        (partial / ".probe").write_bytes(b"\0" * 1024)
-        (partial / ".probe").unlink()
-    except OSError as error:
-        raise ExportError(
-            f"{home}: cannot write the model here: {error.strerror}; free some disk space, make "
-            "the folder writable, or set SAVED_MODELS to another one"
-        ) from error
-    try:
-        yield partial
-        _publish(partial, home)
-    except OSError as error:
-        raise ExportError(
-            f"{error.filename or home}: writing the model failed: {error.strerror}; nothing that "
-            "was there has changed: free some disk space and run again"
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with storage_errors(home):
+        try:
+            partial.mkdir(parents=True)
+            (partial / ".probe").write_bytes(b"\0" * 4096)
+            (partial / ".probe").unlink()
+            yield partial
+            _publish(partial, home)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _publish(partial: Path, home: Path) -> None:

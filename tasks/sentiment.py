@@ -24,16 +24,10 @@ from pipelines.datasets.labelled_text import (
     LabelledText,
     LabelledTextOptions,
     load_labelled_text,
+    load_rows_to_score,
 )
 from pipelines.datasets.rows import Rows, evenly
-from pipelines.datasets.splits import Splits, without_rows_in
-from pipelines.evaluation.baselines import (
-    TfidfLogisticRegression,
-    majority_class,
-    outputs_of,
-)
-from pipelines.evaluation.classification import label_codes, score_classification
-from pipelines.evaluation.classification_report import classification_sections
+from pipelines.datasets.splits import Splits, replaced_test, without_rows_in
 from pipelines.task import Evaluation, Outputs, Predict, Prepared, Task
 from pipelines.text.artifacts import TextArtifacts
 from pipelines.text.classifier_config import ClassifierConfig
@@ -85,6 +79,23 @@ class Sentiment(Task[LabelledText, SentimentConfig]):
         note = f"{len(extra):,} further rows to learn from, of {names}; none is in valid or test"
         card = replace(splits.card, notes=(*splits.card.notes, note))
         return replace(splits, extra=extra, card=card)
+
+    def load_rows(
+        self, source: str, artifacts: TextArtifacts, folders: Folders
+    ) -> Splits[LabelledText]:
+        """Read labelled text to score; a label the model does not know is an error."""
+        labels = artifacts.labels.tokens
+        return load_rows_to_score(source, labels, self.config.reading(), folders=folders)
+
+    def without_known(
+        self, rows: Splits[LabelledText], training: Splits[LabelledText]
+    ) -> Splits[LabelledText]:
+        """Leave out texts that stand in the training, validation or extra rows."""
+        seen = [
+            part for part in (training.train, training.valid, training.extra) if part is not None
+        ]
+        kept = Rows.of(LabelledText, without_rows_in(rows.test, seen))
+        return replaced_test(rows, kept, "text the model was trained on")
 
     def check(self, splits: Splits[LabelledText]) -> list[Finding]:
         """Look at sizes, labels, leaks, lengths and oddities."""
@@ -221,6 +232,8 @@ class Sentiment(Task[LabelledText, SentimentConfig]):
 
     def read_outputs(self, model_outputs: np.ndarray, artifacts: TextArtifacts) -> Outputs:
         """Name the label of each row's largest probability."""
+        from pipelines.evaluation.baselines import outputs_of
+
         return outputs_of(model_outputs, artifacts.labels.tokens)
 
     def serve_inputs(self, examples: Sequence[LabelledText]) -> dict[str, list[Any]]:
@@ -244,6 +257,8 @@ class Sentiment(Task[LabelledText, SentimentConfig]):
 
     def baselines(self, splits: Splits[LabelledText]) -> dict[str, Outputs]:
         """Answer the test rows by the majority label, and by tuned TF-IDF + logistic regression."""
+        from pipelines.evaluation.baselines import TfidfLogisticRegression, majority_class
+
         labels = sorted({row.label for row in splits.train})
         tfidf = TfidfLogisticRegression(labels, seed=self.config.seed)
         tfidf.fit(
@@ -266,6 +281,8 @@ class Sentiment(Task[LabelledText, SentimentConfig]):
         predict: Predict,
     ) -> Evaluation:
         """Score labels and probabilities; show where and why the model errs."""
+        from pipelines.evaluation.classification import label_codes, score_classification
+        from pipelines.evaluation.classification_report import classification_sections
         from pipelines.text.encoding import TextFeatures
 
         labels = list(artifacts.labels.tokens)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from pipelines.datasets.labelled_rows import RawRow
 from pipelines.datasets.placement import Placement, place_rows
 from pipelines.datasets.readers import Value, is_missing
 from pipelines.datasets.splits import SPLIT_NAMES, duplicate_key
-from pipelines.errors import DataError
+from pipelines.errors import DataError, did_you_mean
 
 LONG_TEXT_CHARACTERS = 100_000
 MAX_LABELS = 10_000
@@ -124,6 +124,31 @@ class LabelScan:
                 f"{self._surrogates} text(s) with half a surrogate pair, replaced by U+FFFD"
             )
         return notes
+
+    @property
+    def keys(self) -> np.ndarray:
+        """`duplicate_key` of each kept row, uint64[N]."""
+        return np.frombuffer(self._keys, np.uint64)
+
+    def require_labels(self, known: Sequence[str], source: str) -> None:
+        """Refuse rows with a label that a model does not know, and a source without rows.
+
+        Raises:
+            DataError: the message names file and line of the first such row.
+        """
+        if not self._keys:
+            raise DataError(
+                f"{source}: no labelled row (left out: {dict(self.dropped) or 'none'}); expected "
+                "rows with text and label; check the file, or give --text-column and --label-column"
+            )
+        names = list(self.labels)
+        for (_, code), place in self._first_seen.items():
+            if names[code] not in known:
+                raise DataError(
+                    f"{place}: label {names[code]!r} is unknown to the model"
+                    f"{did_you_mean(names[code], known)}; its labels: {', '.join(known)}; mend the "
+                    "label, or give another --label-column"
+                )
 
     def placement(self, source: str) -> Placement:
         """Return the rows of each split.

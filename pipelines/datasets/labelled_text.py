@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,12 @@ from pipelines.datasets.labelled_rows import LabelledTextOptions
 from pipelines.datasets.labelled_sources import TextSource, find_text_source
 from pipelines.datasets.package_index import Progress
 from pipelines.datasets.rows import Rows
-from pipelines.datasets.splits import SPLIT_NAMES, DataCard, Splits
+from pipelines.datasets.splits import SPLIT_NAMES, DataCard, Splits, first_rows
 from pipelines.datasets.storage import DataFolders, new_folder
 from pipelines.errors import DataError
 
 READER_VERSION = 1  # raise it when the same files would give other rows
-__all__ = ["LabelledText", "LabelledTextOptions", "load_labelled_text"]
+__all__ = ["LabelledText", "LabelledTextOptions", "load_labelled_text", "load_rows_to_score"]
 _log = logging.getLogger(__name__)
 
 
@@ -116,3 +117,39 @@ def _prepare(
         json.dumps(card.to_json(), indent=1, ensure_ascii=False), encoding="utf-8"
     )
     _log.info("read %s: %s; left out: %s", source, dict(card.counts), dict(card.dropped) or "none")
+
+
+def load_rows_to_score(
+    source: str,
+    labels: Sequence[str],
+    options: LabelledTextOptions | None = None,
+    *,
+    folders: DataFolders | None = None,
+) -> Splits[LabelledText]:
+    """Read labelled text without splitting it: all rows are the test split, each text once.
+
+    Rows without text or label are left out and counted. Train and valid are empty.
+
+    Raises:
+        DataError: the source is absent or unreadable, holds no row, or a label is not in `labels`.
+    """
+    options, folders = options or LabelledTextOptions(), folders or DataFolders()
+    found = find_text_source(source, options, folders, None)
+    scan = LabelScan()
+    rows = Rows.of(LabelledText, scan.examples(found.rows(), options.seed))
+    scan.require_labels(labels, source)
+    distinct = first_rows(scan.keys)
+    repeats = {"duplicate text": len(rows) - len(distinct)} if len(distinct) < len(rows) else {}
+    nothing = rows.select(np.zeros(0, np.int64))
+    card = DataCard(
+        source=source,
+        licence=found.licence,
+        citation=found.citation,
+        language=found.language,
+        files=dict(found.files),
+        counts={"test": len(distinct)},
+        dropped=dict(sorted({**scan.dropped, **repeats}.items())),
+        notes=(*found.notes, *scan.notes()),
+        fingerprint=_fingerprint(found, options),
+    )
+    return Splits(nothing, nothing, rows.select(distinct), card)

@@ -6,7 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -251,3 +251,16 @@ def without_rows_in(
         for row in split:
             fresh.pop(duplicate_key(row.text, seed), None)
     yield from fresh.values()
+
+
+def replaced_test(splits: Splits[E], test: Rows[E], reason: str) -> Splits[E]:
+    """Put a smaller test split in place, and count what is gone under `reason`."""
+    gone = len(splits.test) - len(test)
+    if not len(test):
+        raise DataError(
+            f"{splits.card.source}: all {gone:,} rows were left out: {reason}; give rows the model "
+            "has not seen"
+        )
+    dropped = {**splits.card.dropped, **({reason: gone} if gone else {})}
+    card = replace(splits.card, dropped=dropped, counts={"test": len(test)})
+    return replace(splits, test=test, card=card)

@@ -45,8 +45,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         if error.errno not in _REMEDIES:
             raise
         raise DataError(
-            f"cannot write {path}: {error.strerror}; {_REMEDIES[error.errno]} "
-            "(fetched and prepared data go to data/raw and data/cache)"
+            f"cannot write {error.filename or path}: {error.strerror}; {_REMEDIES[error.errno]} "
+            "(DATA_HOME moves data/, SAVED_MODELS moves saved_models/)"
         ) from error
 
 

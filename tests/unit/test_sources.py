@@ -282,7 +282,7 @@ def test_what_a_killed_run_left_is_removed_later(
 @pytest.mark.parametrize("number", [28, 30, 13])
 def test_disk_errors_name_the_place_and_the_remedy(number: int) -> None:
     with (
-        pytest.raises(DataError, match=r"cannot write data/cache: .*; .* place.*data/raw"),
+        pytest.raises(DataError, match=r"cannot write data/cache: .*; .* place.*DATA_HOME moves"),
         storage_errors(Path("data/cache")),
     ):
         raise OSError(number, "reason")
