@@ -18,6 +18,7 @@ import numpy as np
 from pipelines.errors import DataError
 
 Batch = dict[str, np.ndarray]
+RESIDENT_BYTES = 1 << 28  # mapped pages read before they are given back
 LENGTH_STEP = 4  # lengths are rounded up to this before sorting, so that shuffling has room
 
 
@@ -122,7 +123,7 @@ class EncodedCorpus:
     def _forget_now_and_then(self, touched: int) -> None:
         """Give mapped pages back, or a pass over a large corpus would count as resident memory."""
         self._touched += touched
-        if self._touched > 1 << 28:
+        if self._touched > RESIDENT_BYTES:
             self._touched = 0
             for array in (*self._maps.values(), *self._offsets.values()):
                 mapped = getattr(array, "_mmap", None)  # NumPy's own name for the mapping

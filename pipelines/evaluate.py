@@ -51,7 +51,8 @@ def evaluate_version(
     folder = version / "evaluations" / name
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        pipeline.write_report_files(folder, report, manifest)
+        seconds = {"wall_seconds": round(stages.total(), 1), "stage_seconds": stages.seconds}
+        pipeline.write_report_files(folder, report, manifest | seconds)
     return folder
 
 

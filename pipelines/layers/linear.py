@@ -174,7 +174,7 @@ def _one_each(fitted: list[tuple[np.ndarray, float]]) -> tuple[np.ndarray, np.nd
 
 
 def fit_blend(
-    blend: Blend, scores: list[np.ndarray], labels: np.ndarray, *, prior_rows: float = 10.0
+    blend: Blend, scores: list[np.ndarray], labels: np.ndarray, *, prior_rows: float = 2.0
 ) -> None:
     """Choose the systems' weights and the bias by log loss on held-out rows.
 

@@ -1,0 +1,188 @@
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+from pipelines.batching import Batches, Ragged, write_corpus
+from pipelines.config import RunConfig
+from pipelines.errors import TrainingError
+from pipelines.layers.noise import WordDropout
+from pipelines.layers.recurrent import RecurrentStack, SequencePooling
+from pipelines.training import Interrupted, Objective, Trainer, predict_model
+
+CONFIG = RunConfig(epochs=4, patience=9, batch_tokens=60, units=4, seed=3, recurrent_dropout=0.2)
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    """Texts whose class is whether token 7 occurs."""
+    rng = np.random.default_rng(0)
+
+    def corpus(name, count):
+        rows = [rng.integers(4, 12, rng.integers(2, 9)) for _ in range(count)]
+        lengths = np.array([len(row) for row in rows])
+        tokens = Ragged(np.concatenate(rows).astype(np.int32), lengths)
+        labels = np.array([7 in row for row in rows], np.int32)
+        return write_corpus(
+            tmp_path_factory.mktemp(name) / "corpus", [{"tokens": tokens, "label": labels}]
+        )
+
+    return corpus("train", 120), corpus("valid", 40)
+
+
+def batches(corpus, seed=None):
+    return Batches(
+        corpus, length_of="tokens", inputs=("tokens",), target="label", batch_tokens=60, seed=seed
+    )
+
+
+def model():
+    keras.utils.set_random_seed(3)
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    mask = keras.ops.not_equal(tokens, 0)
+    states = keras.layers.Embedding(12, 6)(WordDropout(0.1, seed=1)(tokens))
+    states = RecurrentStack.from_run_config(CONFIG)(states, mask=mask)
+    pooled = SequencePooling(("max",))(states, mask)
+    return keras.Model([tokens], keras.layers.Dense(2, activation="softmax")(pooled))
+
+
+def objective():
+    accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    return Objective(keras.losses.SparseCategoricalCrossentropy(), [accuracy], "accuracy")
+
+
+def trainer(path, config=CONFIG, callbacks=()):
+    return Trainer(
+        model(), objective(), config, checkpoint=path / "state.npz", callbacks=list(callbacks)
+    )
+
+
+def train(corpora, path, *, resume=False, callbacks=(), config=CONFIG):
+    run = trainer(path, config, callbacks)
+    return run, run.fit(batches(corpora[0], seed=3), batches(corpora[1]), resume=resume)
+
+
+@pytest.fixture(scope="module")
+def whole(corpora, tmp_path_factory):
+    return train(corpora, tmp_path_factory.mktemp("whole"))
+
+
+def test_it_learns(whole):
+    _, result = whole
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    assert result.tokens_per_second > 0
+    best = max(row["valid_accuracy"] for row in result.history)
+    assert result.history[result.best_epoch - 1]["valid_accuracy"] == best
+
+
+def test_the_same_seed_gives_the_same_weights(whole, corpora, tmp_path):
+    again, _ = train(corpora, tmp_path)
+    for one, other in zip(whole[0].model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+class Stop(keras.callbacks.Callback):
+    """Presses Ctrl-C, or breaks down, after a number of batches."""
+
+    def __init__(self, after, how):
+        super().__init__()
+        self.left, self.how = after, how
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            self.how()
+
+
+def interrupt():
+    signal.raise_signal(signal.SIGINT)
+
+
+def power_cut():
+    raise SystemError("power cut")
+
+
+@pytest.mark.parametrize(("how", "error"), [(interrupt, Interrupted), (power_cut, SystemError)])
+@pytest.mark.parametrize("after", [3, 17])
+def test_a_killed_run_resumes_to_the_same_weights(whole, corpora, tmp_path, how, error, after):
+    every_batch = RunConfig(
+        epochs=4, patience=9, batch_tokens=60, units=4, seed=3, recurrent_dropout=0.2,
+        checkpoint_minutes=0.0,
+    )  # fmt: skip
+    with pytest.raises(error):
+        train(corpora, tmp_path, callbacks=[Stop(after, how)], config=every_batch)
+    resumed, result = train(corpora, tmp_path, resume=True)
+    for one, other in zip(whole[0].model.get_weights(), resumed.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert [row["valid_loss"] for row in result.history] == [
+        row["valid_loss"] for row in whole[1].history
+    ]
+
+
+def test_ctrl_c_says_how_to_go_on(corpora, tmp_path):
+    with pytest.raises(Interrupted, match="interrupted in epoch 1; the last good model is untou.*"
+                       "--resume to go on") as caught:  # fmt: skip
+        train(corpora, tmp_path, callbacks=[Stop(2, interrupt)])
+    assert caught.value.exit_code == 130
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_early_stopping_keeps_the_best_epoch(corpora, tmp_path):
+    config = RunConfig(epochs=30, patience=1, batch_tokens=60, units=4, seed=3, learning_rate=0.05)
+    run, result = train(corpora, tmp_path, config=config)
+    assert len(result.history) == min(30, result.best_epoch + 2)
+    probabilities = predict_model(run.model, batches(corpora[1]))
+    right = probabilities.argmax(1) == corpora[1].column("label")
+    best = result.history[result.best_epoch - 1]["valid_accuracy"]
+    assert right.mean() == pytest.approx(best, abs=1e-6)
+
+
+def test_a_state_of_another_model_is_refused(corpora, tmp_path):
+    train(corpora, tmp_path)
+    other = keras.Sequential([keras.layers.Dense(1)])
+    other.build((None, 3))
+    run = Trainer(other, objective(), CONFIG, checkpoint=tmp_path / "state.npz")
+    with pytest.raises(TrainingError, match="do not fit this model's.*without --resume"):
+        run.fit(batches(corpora[0], seed=3), batches(corpora[1]), resume=True)
+
+
+def test_a_damaged_state_is_refused(corpora, tmp_path):
+    (tmp_path / "state.npz").write_bytes(b"not an archive")
+    with pytest.raises(TrainingError, match=r"state\.npz: the saved training state cannot be read"):
+        train(corpora, tmp_path, resume=True)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(corpora, tmp_path):
+    class Poison(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            self.model.set_weights([weight * np.nan for weight in self.model.get_weights()])
+
+    with pytest.raises(TrainingError, match="epoch 1: the training loss is nan, expected a finite"):
+        train(corpora, tmp_path, callbacks=[Poison()])
+
+
+def test_predictions_are_in_the_order_of_the_rows(whole, corpora):
+    run, _ = whole
+    together = predict_model(run.model, batches(corpora[1]))
+    for row in (0, 13, 39):
+        alone = run.model.predict_on_batch(corpora[1].gather(np.array([row]))["tokens"])
+        np.testing.assert_allclose(together[row], alone[0], atol=1e-6)
+
+
+def test_nothing_is_traced_anew_for_a_new_shape(corpora, tmp_path):
+    traces = []
+
+    class Counting(keras.layers.Layer):
+        def call(self, inputs):
+            traces.append(inputs.shape)
+            return inputs
+
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    vectors = Counting()(keras.layers.Embedding(12, 4)(tokens))
+    pooled = keras.layers.GlobalAveragePooling1D()(vectors)
+    counted = keras.Model([tokens], keras.layers.Dense(2, activation="softmax")(pooled))
+    run = Trainer(counted, objective(), CONFIG, checkpoint=tmp_path / "state.npz")
+    symbolic = len(traces)
+    run.fit(batches(corpora[0], seed=3), batches(corpora[1]))
+    assert len(traces) - symbolic <= 3  # build, train, evaluate: once each
