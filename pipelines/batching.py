@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,12 @@ class Ragged:
 
 
 Chunk = Mapping[str, "np.ndarray | Ragged"]
+
+
+def merge_ragged(parts: Sequence[Ragged]) -> Ragged:
+    """Put chunks of one ragged feature end to end."""
+    values = np.concatenate([part.values for part in parts])
+    return Ragged(values, np.concatenate([part.lengths for part in parts]))
 
 
 def write_corpus(folder: Path, chunks: Iterable[Chunk]) -> EncodedCorpus:

@@ -31,7 +31,7 @@ class NgramLinear(keras.layers.Layer):
     """
 
     def __init__(self, buckets: int, classes: int, **kwargs: Any) -> None:
-        super().__init__(trainable=False, **kwargs)
+        super().__init__(**kwargs | {"trainable": False})
         self.buckets, self.classes = buckets, classes
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -69,7 +69,7 @@ class Blend(keras.layers.Layer):
     """
 
     def __init__(self, systems: int, **kwargs: Any) -> None:
-        super().__init__(trainable=False, **kwargs)
+        super().__init__(**kwargs | {"trainable": False})
         self.systems = systems
 
     def build(self, input_shape: list[tuple[int | None, ...]]) -> None:

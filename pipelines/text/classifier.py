@@ -19,14 +19,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from pipelines.batching import Batches, EncodedCorpus, Ragged
+from pipelines.batching import Batches, EncodedCorpus, Ragged, merge_ragged
 from pipelines.layers.linear import Blend, NgramLinear, fit_blend, fit_linear
 from pipelines.layers.noise import WordDropout
 from pipelines.layers.recurrent import RecurrentStack, SequencePooling
 from pipelines.text.artifacts import TextArtifacts
-from pipelines.text.classifier_config import ClassifierConfig
+from pipelines.text.classifier_config import BUCKETS, GRAMS, ClassifierConfig
 from pipelines.text.cooccurrence import cooccurrence_vectors
-from pipelines.text.encoding import BUCKETS, GRAMS, merge_ragged
 from pipelines.text.vectors import load_vectors, vector_width
 from pipelines.training import predict_model
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from pipelines.config import Pooling, TextConfig, require
 
+GRAMS = ("words", "chars")  # the kinds of n-grams the linear part reads
+BUCKETS = 1 << 18  # few collisions among the n-grams of a million words; 1 MB a class
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierConfig(TextConfig):

@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipelines.batching import Chunk, Ragged, narrowest
+from pipelines.batching import Chunk, Ragged, merge_ragged, narrowest
 from pipelines.text import units
 from pipelines.text.artifacts import TextArtifacts
 from pipelines.text.char_ngrams import CharNgrams
+from pipelines.text.classifier_config import BUCKETS
 from pipelines.text.ngrams import WordNgrams
 from pipelines.text.tokenizer import Tokenizer
 from pipelines.text.vocabulary import UNK
-
-GRAMS = ("words", "chars")
-BUCKETS = 1 << 18  # few collisions among the n-grams of a million words; 1 MB a class
 
 
 @dataclass(frozen=True)
@@ -71,12 +69,6 @@ class TextFeatures:
 
 def _ragged(ids: tf.RaggedTensor, largest: int) -> Ragged:
     return Ragged(narrowest(ids.flat_values.numpy(), largest), ids.row_lengths().numpy())
-
-
-def merge_ragged(parts: Sequence[Ragged]) -> Ragged:
-    """Put chunks of one ragged feature end to end."""
-    values = np.concatenate([part.values for part in parts])
-    return Ragged(values, np.concatenate([part.lengths for part in parts]))
 
 
 def encode_together(chunks: Iterable[Chunk]) -> dict[str, Any] | None:
