@@ -19,6 +19,8 @@ from pipelines.errors import DataError
 
 Batch = dict[str, np.ndarray]
 RESIDENT_BYTES = 1 << 28  # mapped pages read before they are given back
+MAPPED_AT_ONCE = 1 << 16  # bytes the system maps around a first read
+MOST_MAPPED = 1 << 29  # bytes that may be mapped before they are given back
 LENGTH_STEP = 4  # lengths are rounded up to this before sorting, so that shuffling has room
 
 
@@ -60,13 +62,13 @@ def write_corpus(folder: Path, chunks: Iterable[Chunk]) -> EncodedCorpus:
                 }
             files[name].write(np.ascontiguousarray(values).data)  # type: ignore[attr-defined]
             if isinstance(column, Ragged):
-                lengths.setdefault(name, []).append(column.lengths)
+                lengths.setdefault(name, []).append(column.lengths.astype(np.int32))
     for name, handle in files.items():
         handle.close()  # type: ignore[attr-defined]
         if name in lengths:
-            offsets = np.concatenate(
-                [[0], np.cumsum(np.concatenate(lengths[name]), dtype=np.int64)]
-            )
+            rows = np.concatenate(lengths[name])
+            offsets = np.zeros(len(rows) + 1, np.int64)
+            np.cumsum(rows, out=offsets[1:])
             np.save(folder / f"{name}.offsets.npy", offsets)
     (folder / "features.json").write_text(json.dumps(features))
     return EncodedCorpus(folder)
@@ -99,8 +101,9 @@ class EncodedCorpus:
         return list(self._features)
 
     def lengths(self, name: str) -> np.ndarray:
-        """Return the row lengths of a ragged feature, int64[N]."""
-        return np.diff(self._offsets[name])
+        """Return the row lengths of a ragged feature, int32[N]."""
+        offsets = self._offsets[name]
+        return np.subtract(offsets[1:], offsets[:-1], dtype=np.int32, casting="same_kind")
 
     def column(self, name: str) -> np.ndarray:
         """Return a row feature as one array, [N, ...]."""
@@ -110,10 +113,11 @@ class EncodedCorpus:
         """Return a ragged feature whole: all values and the row lengths."""
         return Ragged(np.asarray(self._maps[name]), self.lengths(name))
 
-    def gather(self, rows: np.ndarray) -> Batch:
-        """Return the given rows: ragged features right-padded with zeros, [B, T]."""
-        batch = {name: self._gather_one(name, rows) for name in self._features}
-        self._forget_now_and_then(sum(array.nbytes for array in batch.values()))
+    def gather(self, rows: np.ndarray, names: Iterable[str] | None = None) -> Batch:
+        """Return features of the given rows, all or some: ragged ones padded with zeros, [B, T]."""
+        wanted = list(self._features if names is None else names)
+        batch = {name: self._gather_one(name, rows) for name in wanted}
+        self._forget_now_and_then(len(rows) * len(wanted))
         return batch
 
     def _gather_one(self, name: str, rows: np.ndarray) -> np.ndarray:
@@ -172,10 +176,8 @@ def plan_batches(
     """
     if not len(lengths):
         return []
-    rounded = -(-lengths // LENGTH_STEP)
-    ties = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
-    order = np.lexsort((ties, rounded))
-    padded = np.maximum(rounded[order], 1) * LENGTH_STEP
+    order = _by_length(-(-lengths // LENGTH_STEP), rng)
+    padded = -(-np.maximum(lengths[order], 1) // LENGTH_STEP) * LENGTH_STEP
     batches, start = [], 0
     while start < len(order):
         most = max(1, batch_tokens // int(padded[start]))
@@ -186,6 +188,17 @@ def plan_batches(
     if rng is not None:
         rng.shuffle(batches)
     return batches
+
+
+def _by_length(rounded: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+    """Return row numbers by rounded length, int32[N]; rows of one length as they come, or drawn."""
+    # Narrow integers: sorted in linear time, and with many rows these arrays are what memory holds.
+    keys = rounded.astype(np.uint16 if rounded.max() < 1 << 16 else np.int32)
+    if rng is None:
+        return np.argsort(keys, kind="stable").astype(np.int32)
+    drawn = np.empty(len(keys), np.int32)
+    drawn[rng.permutation(np.arange(len(keys), dtype=np.int32))] = np.arange(len(keys))
+    return drawn[np.argsort(keys[drawn], kind="stable")]
 
 
 class Batches:
@@ -207,7 +220,7 @@ class Batches:
         self.corpus, self.inputs, self.target = corpus, inputs, target
         self.lengths = corpus.lengths(length_of)
         self._budget, self._seed = batch_tokens, seed
-        self.tokens = int(self.lengths.sum())
+        self.tokens = int(self.lengths.sum(dtype=np.int64))
 
     def epoch(self, number: int, start: int = 0) -> EpochPlan:
         """Return epoch `number` from its batch `start` on; without a seed all epochs are alike."""
@@ -219,7 +232,8 @@ class Batches:
 
     def load(self, rows: np.ndarray) -> tuple[Batch, np.ndarray, np.ndarray]:
         """Read one batch: inputs by name, targets, and weights float32[B]."""
-        columns = self.corpus.gather(rows)
+        weighted = ("weight",) if "weight" in self.corpus.names else ()
+        columns = self.corpus.gather(rows, {*self.inputs, self.target, *weighted})
         weights = columns.get("weight", np.ones(len(rows), np.float32))
         return {name: columns[name] for name in self.inputs}, columns[self.target], weights
 
@@ -234,7 +248,9 @@ class EpochPlan:
     @property
     def token_counts(self) -> np.ndarray:
         """Real tokens of each batch, int64."""
-        return np.array([self.batches.lengths[rows].sum() for rows in self.rows], np.int64)
+        return np.array(
+            [self.batches.lengths[rows].sum(dtype=np.int64) for rows in self.rows], np.int64
+        )
 
     def __len__(self) -> int:
         return len(self.rows)
