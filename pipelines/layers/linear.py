@@ -103,15 +103,33 @@ def inverse_document_frequency(grams: Ragged, buckets: int) -> np.ndarray:
     return np.asarray(idf, np.float32)
 
 
-def _matrix(grams: Ragged, idf: np.ndarray) -> sp.csr_matrix:
-    """Return TF-IDF rows of unit length, [N, buckets + 1]; each id occurs once a row."""
-    starts = np.concatenate([[0], np.cumsum(grams.lengths)])
-    values = idf[grams.values].astype(np.float64)
-    matrix = sp.csr_matrix(
-        (values, grams.values.astype(np.int32), starts), (len(starts) - 1, len(idf))
-    )
-    norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
-    return sp.csr_matrix(sp.diags(1 / np.maximum(norms, 1e-6)) @ matrix)
+def _matrix(grams: list[Ragged], idfs: list[np.ndarray]) -> sp.csr_matrix:
+    """Return TF-IDF rows, [N, columns of all kinds]; each kind has unit length in each row.
+
+    Each id occurs once a row. The arrays are filled in place: they are the largest of a run.
+    """
+    starts = np.concatenate([[0], np.cumsum(sum(ids.lengths.astype(np.int64) for ids in grams))])
+    values, columns = np.empty(starts[-1]), np.empty(starts[-1], np.int32)
+    begins, width = starts[:-1].copy(), 0
+    for ids, idf in zip(grams, idfs, strict=True):
+        firsts = np.cumsum(ids.lengths) - ids.lengths
+        for rows in _row_blocks(len(ids.lengths)):
+            lengths = ids.lengths[rows]
+            first, count = int(firsts[rows][0]), int(lengths.sum())
+            block = ids.values[first : first + count]
+            places = np.repeat(begins[rows] - firsts[rows] + first, lengths) + np.arange(count)
+            weights = idf[block].astype(np.float64)
+            owners = np.repeat(np.arange(len(lengths)), lengths)
+            norms = np.sqrt(np.bincount(owners, np.square(weights), minlength=len(lengths)))
+            values[places] = weights / np.maximum(norms, 1e-6)[owners]
+            columns[places] = block.astype(np.int32) + width
+        begins += ids.lengths
+        width += len(idf)
+    return sp.csr_matrix((values, columns, starts), (len(starts) - 1, width))
+
+
+def _row_blocks(rows: int, size: int = 4096) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, rows, size)]
 
 
 def fit_linear(
@@ -137,7 +155,7 @@ def fit_linear(
         inverse_document_frequency(ids, layer.buckets)
         for layer, ids in zip(layers, grams, strict=True)
     ]
-    matrix = sp.hstack([_matrix(ids, idf) for ids, idf in zip(grams, idfs, strict=True)]).tocsr()
+    matrix = _matrix(grams, idfs)
     fitted = [
         _fit_one(matrix, targets[:, column], weights, penalty, seed)
         for column in range(1 if targets.shape[1] == 2 else targets.shape[1])
@@ -154,11 +172,14 @@ def _fit_one(
     matrix: sp.csr_matrix, target: np.ndarray, weights: np.ndarray, penalty: float, seed: int
 ) -> tuple[np.ndarray, float]:
     """Fit P(class) to a soft target: a row counts as both answers, by their probabilities."""
+    model = LogisticRegression(C=penalty, solver="liblinear", random_state=seed)
+    if np.isin(target, (0, 1)).all():  # no row counts as both: a copy of the matrix is saved
+        model.fit(matrix, target.astype(np.int64), sample_weight=weights)
+        return model.coef_[0], float(model.intercept_[0])
     counts = np.concatenate([weights * target, weights * (1 - target)])
     used = counts > 0
     answers = np.repeat([1, 0], len(target))[used]
     rows = np.tile(np.arange(len(target)), 2)[used]
-    model = LogisticRegression(C=penalty, solver="liblinear", random_state=seed)
     model.fit(matrix[rows], answers, sample_weight=counts[used])
     return model.coef_[0], float(model.intercept_[0])
 
