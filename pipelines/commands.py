@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pipelines.export.serving import ServedModel
 
 STREAM_ROWS = 64  # lines in one request: a pipe sees answers soon, the graph is still used well
+FILE_ROWS = 1024  # lines in one request where nobody waits for the first answer
 
 
 def data(task: Task[Any, Any], options: DataOptions) -> int:
@@ -119,7 +120,8 @@ def _predict_stream(task: Task[Any, Any], version: Path, file: str) -> int:
     with _open_lines(file) as lines:
         model = _load(version)
         labels = task.output_labels(version)
-        while batch := [line.rstrip("\r\n") for line in itertools.islice(lines, STREAM_ROWS)]:
+        size = STREAM_ROWS if file == "-" else FILE_ROWS
+        while batch := [line.rstrip("\r\n") for line in itertools.islice(lines, size)]:
             outputs = model.call(task.predict_inputs(batch))
             for record in _records(batch, outputs, labels):
                 sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")

@@ -27,6 +27,7 @@ from pipelines.evaluation.words import WORD
 Array = NDArray[Any]
 Outputs = dict[str, Array]
 MAJORITY = "majority class"
+MUCH_TEXT = 4_000_000  # characters
 TFIDF = "TF-IDF + logistic regression"
 
 
@@ -76,7 +77,7 @@ class TfidfLogisticRegression:
         labels: Sequence[str],
         *,
         grid: Sequence[float] = (0.3, 1.0, 3.0, 10.0, 30.0),
-        max_rows: int = 200_000,
+        max_rows: int = 100_000,
         max_characters: int = 30_000_000,
         seed: int = 17,
     ) -> None:
@@ -101,8 +102,14 @@ class TfidfLogisticRegression:
                 f"{TFIDF}: all {len(codes)} training rows have the label "
                 f"{self.labels[codes[0]]!r}; at least two labels are needed: check the split"
             )
+        # Of much text most n-grams occur once: they fill memory and say nothing about other rows.
+        much = sum(map(len, texts)) > MUCH_TEXT
         self.vectorizer_ = TfidfVectorizer(
-            ngram_range=(1, 2), sublinear_tf=True, token_pattern=WORD, dtype=np.float32
+            ngram_range=(1, 2),
+            min_df=2 if much else 1,
+            sublinear_tf=True,
+            token_pattern=WORD,
+            dtype=np.float32,
         )
         features = self.vectorizer_.fit_transform(texts)
         valid_texts, valid_codes = self._draw(valid, "validation")

@@ -102,4 +102,8 @@ class ServingProcess:
 
 def _as_array(values: list[Any]) -> np.ndarray:
     array = np.array(values)
-    return array.astype(object) if array.dtype.kind == "U" else array
+    if array.dtype.kind != "U":
+        return array
+    seen: dict[str, str] = {}  # one object a label, not one a row
+    texts = [seen.setdefault(text, text) for text in array.ravel().tolist()]
+    return np.array(texts, object).reshape(array.shape)
