@@ -26,7 +26,8 @@ WORDS_A_ROW = (8, 24)
 BLOCK_ROWS = 20_000
 BOUND_MB = 2000
 LETTERS = np.array(list("aeiourstlnmdcpbkgvfh"))
-TRAIN = [
+TRAIN = ["--epochs", "1", "--units", "16", "--embedding-size", "16"]
+TRAIN += ["--max-tokens", "64", "--batch-tokens", "16384"]
     "--epochs",
     "1",
     "--units",
