@@ -28,17 +28,6 @@ BOUND_MB = 2000
 LETTERS = np.array(list("aeiourstlnmdcpbkgvfh"))
 TRAIN = ["--epochs", "1", "--units", "16", "--embedding-size", "16"]
 TRAIN += ["--max-tokens", "64", "--batch-tokens", "16384"]
-    "--epochs",
-    "1",
-    "--units",
-    "16",
-    "--embedding-size",
-    "16",
-    "--max-tokens",
-    "64",
-    "--batch-tokens",
-    "16384",
-]
 
 
 def make_vocabulary(random: np.random.Generator) -> np.ndarray:
