@@ -20,7 +20,8 @@ from pipelines.errors import DataError
 Batch = dict[str, np.ndarray]
 RESIDENT_BYTES = 1 << 28  # mapped pages read before they are given back
 MAPPED_AT_ONCE = 1 << 16  # bytes the system maps around a first read
-MOST_MAPPED = 1 << 29  # bytes that may be mapped before they are given back
+MOST_MAPPED = 1 << 27  # bytes that may be mapped before they are given back
+READ_ROWS = 1024  # rows between two looks at how much is mapped
 LENGTH_STEP = 4  # lengths are rounded up to this before sorting, so that shuffling has room
 
 
@@ -89,6 +90,8 @@ class EncodedCorpus:
             if spec["ragged"]
         }
         self._touched = 0
+        arrays = (*self._maps.values(), *self._offsets.values())
+        self._size = sum(array.nbytes for array in arrays)
 
     def __len__(self) -> int:
         for offsets in self._offsets.values():
@@ -116,29 +119,34 @@ class EncodedCorpus:
     def gather(self, rows: np.ndarray, names: Iterable[str] | None = None) -> Batch:
         """Return features of the given rows, all or some: ragged ones padded with zeros, [B, T]."""
         wanted = list(self._features if names is None else names)
-        batch = {name: self._gather_one(name, rows) for name in wanted}
-        self._forget_now_and_then(len(rows) * len(wanted))
-        return batch
+        return {name: self._gather_one(name, rows) for name in wanted}
 
     def _gather_one(self, name: str, rows: np.ndarray) -> np.ndarray:
+        values = self._maps[name]
         if name not in self._offsets:
-            return np.asarray(self._maps[name][rows])
-        offsets, values = self._offsets[name], self._maps[name]
-        starts, lengths = offsets[rows], offsets[rows + 1] - offsets[rows]
-        padded = np.zeros((len(rows), max(1, int(lengths.max(initial=0)))), _signed(values.dtype))
-        for i, (start, length) in enumerate(zip(starts, lengths, strict=True)):
-            padded[i, :length] = values[start : start + length]
+            self._forget_now_and_then(len(rows))
+            return np.asarray(values[rows])
+        starts, stops = self._offsets[name][rows], self._offsets[name][rows + 1]
+        lengths = stops - starts
+        steps = np.arange(max(1, int(lengths.max(initial=0))))
+        padded = np.zeros((len(rows), len(steps)), _signed(values.dtype))
+        for first in range(0, len(rows), READ_ROWS):
+            block = slice(first, first + READ_ROWS)
+            real = steps < lengths[block, None]
+            padded[block][real] = values[(starts[block, None] + steps)[real]]
+            self._forget_now_and_then(2 * len(real))
         return padded
 
-    def _forget_now_and_then(self, touched: int) -> None:
+    def _forget_now_and_then(self, reads: int) -> None:
         """Give mapped pages back, or a pass over a large corpus would count as resident memory."""
-        self._touched += touched
-        if self._touched > RESIDENT_BYTES:
-            self._touched = 0
-            for array in (*self._maps.values(), *self._offsets.values()):
-                mapped = getattr(array, "_mmap", None)  # NumPy's own name for the mapping
-                if mapped is not None:
-                    mapped.madvise(mmap.MADV_DONTNEED)
+        self._touched += reads * MAPPED_AT_ONCE
+        if self._touched < MOST_MAPPED or self._size < MOST_MAPPED:
+            return
+        self._touched = 0
+        for array in (*self._maps.values(), *self._offsets.values()):
+            mapped = getattr(array, "_mmap", None)  # NumPy's own name for the mapping
+            if mapped is not None:
+                mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _map(folder: Path, name: str, dtype: str, shape: list[int], ragged: bool) -> np.ndarray:
