@@ -123,7 +123,7 @@ def print_stages(result: Measured) -> None:
 def main() -> int:
     """Run the sizes asked for; 1 if the bound on memory does not hold."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", default="10,40", help="megabytes, by comma")
+    parser.add_argument("--sizes", default="10,30", help="megabytes, by comma")
     parser.add_argument("--full", action="store_true", help="also 1000 MB: about an hour")
     parser.add_argument("--folder", type=Path, help="where to work; needs 12 times the size")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
