@@ -24,7 +24,9 @@ class RunConfig:
     """Training and recurrent settings of any task."""
 
     seed: int = 17
-    """Fixes the split, the initial weights, the order of batches and every random choice."""
+    """Fixes the initial weights, the order of batches and every other random choice."""
+    split_seed: int = 17
+    """Draws the split where the data has none; apart from the seed, so that seeds share rows."""
     limit: int | None = None
     """Use at most this many rows of each split: a quick look, not a result."""
 

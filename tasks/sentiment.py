@@ -56,7 +56,8 @@ class SentimentConfig(ClassifierConfig, LabelledTextOptions):
     def reading(self) -> LabelledTextOptions:
         """Return the options of the reader."""
         names = [entry.name for entry in fields(LabelledTextOptions)]
-        return LabelledTextOptions(**{name: getattr(self, name) for name in names})
+        chosen = {name: getattr(self, name) for name in names} | {"seed": self.split_seed}
+        return LabelledTextOptions(**chosen)
 
 
 class Sentiment(Task[LabelledText, SentimentConfig]):
