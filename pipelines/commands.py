@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -54,6 +55,8 @@ def train(task: Task[Any, Any], options: TrainOptions) -> int:
     from pipelines.evaluation.summary import terminal_summary
 
     console = Console(file=sys.stderr)
+    logging.basicConfig(format="%(levelname)s  %(message)s")
+    logging.getLogger("pipelines.text").setLevel(logging.INFO)  # coverage of word vectors
     with console.status("loading TensorFlow"):
         import_quietly("tensorflow", "keras")
     version = pipeline.train(

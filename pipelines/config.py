@@ -49,7 +49,7 @@ class RunConfig:
     mixed_precision: bool = False
     """Compute in float16 with float32 weights: for GPUs, slower on most CPUs."""
     tensorboard: bool = False
-    """Write a TensorBoard log beside the checkpoint (needs the tensorboard package)."""
+    """Write a TensorBoard log to data/cache/TASK-tensorboard (needs the tensorboard package)."""
     checkpoint_minutes: float = 5.0
     """Save the training state this often within an epoch, besides after every epoch."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -15,7 +16,7 @@ from pipelines.config import RunConfig, fingerprint
 from pipelines.datasets.rows import Rows
 from pipelines.datasets.splits import Splits
 from pipelines.datasets.storage import new_folder
-from pipelines.errors import DataError
+from pipelines.errors import ConfigError, DataError
 from pipelines.manifest import make_manifest
 from pipelines.stages import Stages
 from pipelines.task import Artifacts, Outputs, Prepared, Task
@@ -151,6 +152,7 @@ def fit(
             config,
             checkpoint=checkpoint_path(task, prepared, folders),
             progress=TrainingProgress(stages.console),
+            callbacks=tensorboard_callbacks(task, folders),
         )
         result = trainer.fit(
             task.batches(prepared.corpora["train"], learner, seed=config.seed),
@@ -163,6 +165,25 @@ def fit(
             f"{result.tokens_per_second:,.0f} tokens/s"
         )
     return model, trainer, result
+
+
+def tensorboard_callbacks(task: Task[Any, Any], folders: Folders) -> list[Any]:
+    """Return the callback that writes a TensorBoard log, if one is wanted.
+
+    Raises:
+        ConfigError: the tensorboard package is not installed.
+    """
+    if not task.config.tensorboard:
+        return []
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ConfigError(
+            "option --tensorboard needs the tensorboard package, which is not installed; install "
+            "it with `.venv/bin/pip install tensorboard`, or leave the option out"
+        )
+    import keras
+
+    log = folders.cache / f"{task.name}-tensorboard"
+    return [keras.callbacks.TensorBoard(log, write_graph=False)]
 
 
 def checkpoint_path(task: Task[Any, Any], prepared: Prepared, folders: Folders) -> Path:

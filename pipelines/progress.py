@@ -13,6 +13,22 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 REFRESH_SECONDS = 0.2  # reading the loss waits for the device, so it is read only when shown
 
 
+class FetchProgress:
+    """Shows how far a download is, a line at most every second."""
+
+    def __init__(self) -> None:
+        self._shown = -1.0
+
+    def __call__(self, message: str) -> None:
+        """Show a message of the downloader, unless one was shown just now."""
+        now = time.monotonic()
+        if self._shown >= 0 and now - self._shown < 1:
+            return
+        self._shown = now
+        sys.stderr.write(f"fetch      {message}\n")
+        sys.stderr.flush()
+
+
 class TrainingProgress:
     """Epoch, loss, validation value, tokens/s and time left of a training run."""
 

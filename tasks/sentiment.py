@@ -28,6 +28,7 @@ from pipelines.datasets.labelled_text import (
 )
 from pipelines.datasets.rows import Rows, evenly
 from pipelines.datasets.splits import Splits, replaced_test, without_rows_in
+from pipelines.progress import FetchProgress
 from pipelines.task import Evaluation, Outputs, Predict, Prepared, Task
 from pipelines.text.artifacts import TextArtifacts
 from pipelines.text.classifier_config import ClassifierConfig
@@ -70,7 +71,9 @@ class Sentiment(Task[LabelledText, SentimentConfig]):
 
     def load_data(self, source: str, folders: Folders) -> Splits[LabelledText]:
         """Read labelled text; extra sources lose rows that stand in valid or test."""
-        splits = load_labelled_text(source, self.config.reading(), folders=folders)
+        splits = load_labelled_text(
+            source, self.config.reading(), folders=folders, progress=FetchProgress()
+        )
         names = EXTRA_OF.get(source, "") if self.config.extra == "auto" else self.config.extra
         if not names:
             return splits
@@ -126,6 +129,7 @@ class Sentiment(Task[LabelledText, SentimentConfig]):
         features = TextFeatures.of(artifacts)
         for chunk in rows.chunks():
             yield self._encode_chunk(chunk, features, artifacts, with_grams=split != "train")
+        features.warn_of_cut(split)
 
     def _encode_chunk(
         self,

@@ -136,8 +136,13 @@ def load_rows_to_score(
     options, folders = options or LabelledTextOptions(), folders or DataFolders()
     found = find_text_source(source, options, folders, None)
     scan = LabelScan()
-    rows = Rows.of(LabelledText, scan.examples(found.rows(), options.seed))
-    scan.require_labels(labels, source)
+    fingerprint = _fingerprint(found, options)
+    folder = folders.cache / f"{found.name[:60]}-to-score-{fingerprint}"
+    with new_folder(folder) as partial:
+        examples = scan.examples(found.rows(), options.seed)
+        Rows.of(LabelledText, examples, partial / "rows.arrow")
+        scan.require_labels(labels, source)
+    rows = Rows(LabelledText, folder / "rows.arrow")
     distinct = first_rows(scan.keys)
     repeats = {"duplicate text": len(rows) - len(distinct)} if len(distinct) < len(rows) else {}
     nothing = rows.select(np.zeros(0, np.int64))
@@ -150,6 +155,6 @@ def load_rows_to_score(
         counts={"test": len(distinct)},
         dropped=dict(sorted({**scan.dropped, **repeats}.items())),
         notes=(*found.notes, *scan.notes()),
-        fingerprint=_fingerprint(found, options),
+        fingerprint=fingerprint,
     )
     return Splits(nothing, nothing, rows.select(distinct), card)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from pipelines.text.ngrams import WordNgrams
 from pipelines.text.tokenizer import Tokenizer
 from pipelines.text.vocabulary import UNK
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class TextFeatures:
@@ -26,6 +30,8 @@ class TextFeatures:
     tokenizer: Tokenizer
     word_grams: WordNgrams
     char_grams: CharNgrams
+
+    cut: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, artifacts: TextArtifacts) -> TextFeatures:
@@ -50,10 +56,25 @@ class TextFeatures:
         grams = {name: ids.to_tensor(0) for name, ids in self.grams(texts).items()}
         return {"tokens": self.tokenizer(texts), **grams}
 
+    def count_cut(self, lengths: np.ndarray) -> None:
+        """Count texts, and those that `max_tokens` cuts, by their whole lengths int[B]."""
+        self.cut["texts"] += len(lengths)
+        if self.tokenizer.max_tokens is not None:
+            self.cut["cut"] += int((lengths > self.tokenizer.max_tokens).sum())
+
+    def warn_of_cut(self, split: str) -> None:
+        """Say in the log how many of the texts encoded so far were cut."""
+        if self.cut["cut"]:
+            _log.warning(
+                "%s: %d of %d texts have more than %d tokens and were cut; --max-tokens raises it",
+                split, self.cut["cut"], self.cut["texts"], self.tokenizer.max_tokens,
+            )  # fmt: skip
+
     def encode(self, texts: Sequence[str], *, with_grams: bool) -> dict[str, Ragged]:
         """Return the features of a chunk of texts as flat arrays."""
         strings = tf.constant(list(texts), tf.string)
-        ids = self.tokenizer.encode(strings)
+        ids, lengths = self.tokenizer.encode_counted(strings)
+        self.count_cut(lengths.numpy())
         largest = len(self.tokenizer.vocabulary or ())
         columns = {"tokens": _ragged(ids, largest)}
         if with_grams:
