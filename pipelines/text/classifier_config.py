@@ -16,6 +16,10 @@ class ClassifierConfig(TextConfig):
 
     epochs: int = 8
     """Most passes over the training split; early stopping may end sooner."""
+    batch_tokens: int = 4096
+    """Padded tokens in a batch: short rows come in large batches, long rows in small ones."""
+    learning_rate: float = 4e-3
+    """Peak learning rate of the Adam optimizer."""
     embedding_size: int = 100
     """Dimensions of a token's vector; pretrained vectors set their own."""
     pretrain: bool = True
