@@ -7,52 +7,19 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pipelines.errors import ConfigError
-from pipelines.text import units
+from pipelines.text.ngrams import HashedNgrams
 
 
 @keras.saving.register_keras_serializable(package="pipelines")
-class CharNgrams(keras.layers.Layer):
-    """Number the distinct character n-grams of a text's words by hashing.
+class CharNgrams(HashedNgrams):
+    """Character n-grams within words.
 
     A word is taken with one blank on either side, so that its beginning and end are told from its
-    middle (Bojanowski et al., 2017, sec. 3.2). Numbers run from 1 to `buckets`; 0 is padding. Each
-    number occurs once a text. A text without words has the n-grams of two blanks.
-
-    Args:
-        buckets: how many numbers there are.
-        min_n: characters in the shortest n-gram.
-        max_n: characters in the longest n-gram.
-        lowercase: whether to lower-case (all of Unicode) first.
-
-    Raises:
-        ConfigError: `buckets`, `min_n` or `max_n` is out of range.
+    middle (Bojanowski et al., 2017, sec. 3.2). A text without words has the n-gram of two blanks.
     """
 
-    def __init__(
-        self,
-        buckets: int,
-        *,
-        min_n: int = 2,
-        max_n: int = 5,
-        lowercase: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        if buckets < 1 or not 1 <= min_n <= max_n:
-            raise ConfigError(
-                f"CharNgrams cannot have buckets={buckets}, min_n={min_n}, max_n={max_n}; expected "
-                "buckets >= 1 and 1 <= min_n <= max_n"
-            )
-        self.buckets, self.min_n, self.max_n, self.lowercase = buckets, min_n, max_n, lowercase
-        self._convert_input_args = False  # strings reach `call` as they are
-        self._allow_non_tensor_positional_args = True
-        self.built = True
-
-    def encode(self, texts: Any) -> tf.RaggedTensor:
-        """Number the n-grams of texts, string[B]: int32 ragged [B, (N)], no row empty."""
-        texts = tf.convert_to_tensor(texts, tf.string)
-        return self.encode_words(units.words(texts, lowercase=self.lowercase))
+    def __init__(self, buckets: int, *, min_n: int = 2, max_n: int = 5, **kwargs: Any) -> None:
+        super().__init__(buckets, min_n=min_n, max_n=max_n, **kwargs)
 
     def encode_words(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
         """Number the n-grams of words that are already cut and normalised, string [B, (T)]."""
@@ -79,21 +46,3 @@ class CharNgrams(keras.layers.Layer):
 
     def _hash(self, grams: tf.Tensor) -> tf.Tensor:
         return tf.strings.to_hash_bucket_fast(grams, self.buckets) + 1
-
-    def call(self, texts: Any) -> tf.Tensor:
-        """Number the n-grams of texts, string[B]: int32[B, N], padded on the right with 0."""
-        return self.encode(texts).to_tensor(0)
-
-    def compute_output_spec(self, texts: Any) -> keras.KerasTensor:
-        """Give the symbolic result of `call`: int32[B, N], N unknown."""
-        return keras.KerasTensor((texts.shape[0], None), dtype="int32")
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "buckets": self.buckets,
-            "min_n": self.min_n,
-            "max_n": self.max_n,
-            "lowercase": self.lowercase,
-        }

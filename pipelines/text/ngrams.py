@@ -1,4 +1,4 @@
-"""Hashed word n-grams: the features of a linear text model, made in the graph."""
+"""Hashed n-grams of words: the features of a linear text model, made in the graph."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from pipelines.errors import ConfigError
 from pipelines.text import units
 
 
-@keras.saving.register_keras_serializable(package="pipelines")
-class WordNgrams(keras.layers.Layer):
-    """Number the distinct word n-grams of a text by hashing; no vocabulary is learned.
+class HashedNgrams(keras.layers.Layer):
+    """Number the distinct n-grams of a text by hashing; no vocabulary is learned.
 
-    Each n-gram counts once a text, in order of first occurrence, shorter n-grams before longer
-    ones. Numbers run from 1 to `buckets`; 0 is padding. Different n-grams may share a number. A
-    text without words has the one number of the empty string, so no row is empty.
+    Numbers run from 1 to `buckets`; 0 is padding. Different n-grams may share a number; each number
+    occurs once a text, and no row is empty.
 
     Args:
         buckets: how many numbers there are.
-        min_n: words in the shortest n-gram.
-        max_n: words in the longest n-gram.
+        min_n: units (words or characters) in the shortest n-gram.
+        max_n: units in the longest n-gram.
         lowercase: whether to lower-case (all of Unicode) first.
 
     Raises:
@@ -30,19 +28,13 @@ class WordNgrams(keras.layers.Layer):
     """
 
     def __init__(
-        self,
-        buckets: int,
-        *,
-        min_n: int = 1,
-        max_n: int = 2,
-        lowercase: bool = True,
-        **kwargs: Any,
+        self, buckets: int, *, min_n: int, max_n: int, lowercase: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         if buckets < 1 or not 1 <= min_n <= max_n:
             raise ConfigError(
-                f"WordNgrams cannot have buckets={buckets}, min_n={min_n}, max_n={max_n}; expected "
-                "buckets >= 1 and 1 <= min_n <= max_n"
+                f"{type(self).__name__} cannot have buckets={buckets}, min_n={min_n}, "
+                f"max_n={max_n}; expected buckets >= 1 and 1 <= min_n <= max_n"
             )
         self.buckets, self.min_n, self.max_n, self.lowercase = buckets, min_n, max_n, lowercase
         self._convert_input_args = False  # strings reach `call` as they are
@@ -56,15 +48,7 @@ class WordNgrams(keras.layers.Layer):
 
     def encode_words(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
         """Number the n-grams of words that are already cut and normalised, string [B, (T)]."""
-        widths = list(range(self.min_n, self.max_n + 1))
-        grams = _with_one_each(tf.strings.ngrams(words, widths, separator=" "))
-        hashed = tf.strings.to_hash_bucket_fast(grams.flat_values, self.buckets) + 1
-        # `unique` keeps the order of first occurrence, and the row is part of the key.
-        stride = tf.constant(self.buckets + 1, tf.int64)
-        distinct, _ = tf.unique(grams.value_rowids() * stride + hashed)
-        return tf.RaggedTensor.from_value_rowids(
-            tf.cast(distinct % stride, tf.int32), distinct // stride, nrows=grams.nrows()
-        )
+        raise NotImplementedError
 
     def call(self, texts: Any) -> tf.Tensor:
         """Number the n-grams of texts, string[B]: int32[B, N], padded on the right with 0."""
@@ -83,6 +67,29 @@ class WordNgrams(keras.layers.Layer):
             "max_n": self.max_n,
             "lowercase": self.lowercase,
         }
+
+
+@keras.saving.register_keras_serializable(package="pipelines")
+class WordNgrams(HashedNgrams):
+    """Word n-grams, in order of first occurrence, shorter ones before longer ones.
+
+    A text without words has the one number of the empty string.
+    """
+
+    def __init__(self, buckets: int, *, min_n: int = 1, max_n: int = 2, **kwargs: Any) -> None:
+        super().__init__(buckets, min_n=min_n, max_n=max_n, **kwargs)
+
+    def encode_words(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
+        """Number the n-grams of words that are already cut and normalised, string [B, (T)]."""
+        widths = list(range(self.min_n, self.max_n + 1))
+        grams = _with_one_each(tf.strings.ngrams(words, widths, separator=" "))
+        hashed = tf.strings.to_hash_bucket_fast(grams.flat_values, self.buckets) + 1
+        # `unique` keeps the order of first occurrence, and the row is part of the key.
+        stride = tf.constant(self.buckets + 1, tf.int64)
+        distinct, _ = tf.unique(grams.value_rowids() * stride + hashed)
+        return tf.RaggedTensor.from_value_rowids(
+            tf.cast(distinct % stride, tf.int32), distinct // stride, nrows=grams.nrows()
+        )
 
 
 def _with_one_each(grams: tf.RaggedTensor) -> tf.RaggedTensor:
