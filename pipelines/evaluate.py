@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipelines import pipeline
+from pipelines import assessment, pipeline
 from pipelines.config import config_from_json
 from pipelines.datasets.splits import Splits
 from pipelines.datasets.storage import storage_errors
@@ -52,7 +52,7 @@ def evaluate_version(
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         seconds = {"wall_seconds": round(stages.total(), 1), "stage_seconds": stages.seconds}
-        pipeline.write_report_files(folder, report, manifest | seconds)
+        assessment.write_report_files(folder, report, manifest | seconds)
     return folder
 
 
@@ -98,8 +98,8 @@ def _assess(
     artifacts = task.artifacts_type.load(version / "assets.extra")
     with ServingProcess(version) as process:
         with stages.stage("serve") as stage:
-            outputs = pipeline.served_outputs(task, rows.test, process)
-            serving = pipeline.measure_serving(task, rows.test, process)
+            outputs = assessment.served_outputs(task, rows.test, process)
+            serving = assessment.measure_serving(task, rows.test, process)
             stage.note = f"{len(rows.test):,} rows through the SavedModel in a fresh process"
         baselines = {}
         if training is not None:

@@ -32,6 +32,7 @@ from pipelines.progress import FetchProgress
 from pipelines.task import Evaluation, Outputs, Predict, Prepared, Task
 from pipelines.text.artifacts import TextArtifacts
 from pipelines.text.classifier_config import ClassifierConfig
+from pipelines.text.labelled import classification_targets, higher_label, learning_chunks
 from pipelines.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -111,14 +112,14 @@ class Sentiment(Task[LabelledText, SentimentConfig]):
 
         config = self.config
         vocabulary = fit_vocabulary(
-            ([row.text for row in chunk] for chunk in _learning_chunks(splits)),
+            ([row.text for row in chunk] for chunk in learning_chunks(splits)),
             level=config.level,
             lowercase=config.lowercase,
             min_count=config.min_count,
             max_size=config.vocabulary_size,
         )
         labels = Vocabulary(tuple(sorted({row.label for row in splits.train})), reserved=())
-        return TextArtifacts.of(vocabulary, labels, config, higher=_higher_label(splits.train))
+        return TextArtifacts.of(vocabulary, labels, config, higher=higher_label(splits.train))
 
     def encode(
         self, rows: Rows[LabelledText], artifacts: TextArtifacts, split: str
@@ -128,19 +129,9 @@ class Sentiment(Task[LabelledText, SentimentConfig]):
 
         features = TextFeatures.of(artifacts)
         for chunk in rows.chunks():
-            yield self._encode_chunk(chunk, features, artifacts, with_grams=split != "train")
+            columns = features.encode([row.text for row in chunk], with_grams=split != "train")
+            yield {**columns, **classification_targets(chunk, artifacts)}
         features.warn_of_cut(split)
-
-    def _encode_chunk(
-        self,
-        chunk: Sequence[LabelledText],
-        features: Any,
-        artifacts: TextArtifacts,
-        *,
-        with_grams: bool,
-    ) -> Chunk:
-        columns = features.encode([row.text for row in chunk], with_grams=with_grams)
-        return {**columns, **_targets(chunk, artifacts)}
 
     def batches(
         self, corpus: EncodedCorpus, model: keras.Model, *, seed: int | None = None
@@ -306,37 +297,3 @@ class Sentiment(Task[LabelledText, SentimentConfig]):
         )
         scores = score_classification(gold, outputs, labels, baselines, seed=self.config.seed)
         return Evaluation(scores, sections)
-
-
-def _learning_chunks(splits: Splits[LabelledText]) -> Iterator[list[LabelledText]]:
-    """Yield what may be learned from: training rows, then extra rows."""
-    yield from splits.train.chunks()
-    if splits.extra is not None:
-        yield from splits.extra.chunks()
-
-
-def _higher_label(train: Rows[LabelledText]) -> str | None:
-    """Return which of two labels has the higher ratings, if every row is rated; else None."""
-    totals: dict[str, float] = {}
-    counts: dict[str, int] = {}
-    for row in train:
-        if row.rating is None:
-            return None
-        totals[row.label] = totals.get(row.label, 0.0) + row.rating
-        counts[row.label] = counts.get(row.label, 0) + 1
-    return (
-        max(totals, key=lambda label: totals[label] / counts[label]) if len(totals) == 2 else None
-    )
-
-
-def _targets(chunk: Sequence[LabelledText], artifacts: TextArtifacts) -> dict[str, np.ndarray]:
-    """Return label int32[B] and, for rated rows, target float32[B, 2]: how sure the raters were."""
-    codes = {label: code for code, label in enumerate(artifacts.labels.tokens)}
-    labels = np.array([codes[row.label] for row in chunk], np.int32)
-    higher = artifacts.notes["higher"]
-    if higher is None:
-        return {"label": labels}
-    # A sentence rated +0.2 of 4 says little of what makes a sentence positive; one rated +3 much.
-    share = 1 / (1 + np.exp(-np.array([row.rating for row in chunk], np.float32)))
-    target = np.stack([1 - share, share] if codes[higher] == 1 else [share, 1 - share], axis=1)
-    return {"label": labels, "target": target}

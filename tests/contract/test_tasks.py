@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines import pipeline
+from pipelines import assessment, pipeline
 from pipelines.datasets.rows import Rows
 from pipelines.errors import DataError, ExportError
 from pipelines.export.process import ServingProcess
@@ -153,7 +153,7 @@ def test_the_kept_keras_model_is_the_exported_one(case, version):
     kept = keras.saving.load_model(version / "assets.extra" / "model.keras")
     trained = predict_model(kept, task.batches(prepared.corpora["test"], kept))
     with ServingProcess(version) as process:
-        served = pipeline.served_outputs(task, prepared.splits.test, process)
+        served = assessment.served_outputs(task, prepared.splits.test, process)
     compare_outputs(task.read_outputs(trained, prepared.artifacts), served)
 
 
@@ -163,7 +163,7 @@ def test_a_run_that_fails_changes_nothing(case, version, monkeypatch):
     def differ(*args, **kwargs):
         raise ExportError("planted")
 
-    monkeypatch.setattr(pipeline, "check_parity", differ)
+    monkeypatch.setattr(assessment, "check_parity", differ)
     with pytest.raises(ExportError, match="planted"):
         case.train()
     assert sorted(path.name for path in version.parent.iterdir()) == before
