@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -101,22 +102,32 @@ def _prepare(
     placement = scan.placement(source)
     train, valid, test = placement.rows
     np.savez(folder / "splits.npz", train=train, valid=valid, test=test)
-    card = DataCard(
-        source=source,
-        licence=found.licence,
-        citation=found.citation,
-        language=found.language,
-        files=dict(found.files),
+    card = _card(
+        found,
+        source,
+        fingerprint,
         counts={name: len(rows) for name, rows in zip(SPLIT_NAMES, placement.rows, strict=True)},
         label_counts=scan.label_counts(placement),
         dropped=dict(sorted({**scan.dropped, **placement.dropped}.items())),
         notes=(*found.notes, *scan.notes(), *placement.notes),
-        fingerprint=fingerprint,
     )
     (folder / "card.json").write_text(
         json.dumps(card.to_json(), indent=1, ensure_ascii=False), encoding="utf-8"
     )
     _log.info("read %s: %s; left out: %s", source, dict(card.counts), dict(card.dropped) or "none")
+
+
+def _card(found: TextSource, source: str, fingerprint: str, **counted: Any) -> DataCard:
+    """Say where rows come from, and what was counted while reading them."""
+    return DataCard(
+        source=source,
+        licence=found.licence,
+        citation=found.citation,
+        language=found.language,
+        files=dict(found.files),
+        fingerprint=fingerprint,
+        **counted,
+    )
 
 
 def load_rows_to_score(
@@ -146,15 +157,12 @@ def load_rows_to_score(
     distinct = first_rows(scan.keys)
     repeats = {"duplicate text": len(rows) - len(distinct)} if len(distinct) < len(rows) else {}
     nothing = rows.select(np.zeros(0, np.int64))
-    card = DataCard(
-        source=source,
-        licence=found.licence,
-        citation=found.citation,
-        language=found.language,
-        files=dict(found.files),
+    card = _card(
+        found,
+        source,
+        fingerprint,
         counts={"test": len(distinct)},
         dropped=dict(sorted({**scan.dropped, **repeats}.items())),
         notes=(*found.notes, *scan.notes()),
-        fingerprint=fingerprint,
     )
     return Splits(nothing, nothing, rows.select(distinct), card)
