@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.assessment import assess, finish
 from pipelines.batching import EncodedCorpus, write_corpus
 from pipelines.config import RunConfig, fingerprint
-from pipelines.datasets.rows import Rows
+from pipelines.datasets.rows import Rows, evenly
 from pipelines.datasets.splits import Splits
 from pipelines.datasets.storage import new_folder
 from pipelines.errors import ConfigError, DataError
@@ -73,10 +73,9 @@ def limited(splits: Splits[Any], config: RunConfig) -> Splits[Any]:
     """Cut every split to `config.limit` rows, if it is given."""
     if config.limit is None:
         return splits
-    most = config.limit
-    return replace(
-        splits, train=splits.train[:most], valid=splits.valid[:most], test=splits.test[:most]
-    )
+    # Evenly, since files are often sorted by label: their head would hold one label only.
+    train, valid, test = (evenly(rows, config.limit) for _, rows in splits.named())
+    return replace(splits, train=train, valid=valid, test=test)
 
 
 def describe_splits(splits: Splits[Any]) -> str:

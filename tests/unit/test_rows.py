@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from pipelines.datasets.rows import CHUNK_ROWS, Rows
+from pipelines.datasets.rows import CHUNK_ROWS, Rows, evenly
 
 
 @dataclass(frozen=True)
@@ -41,3 +41,9 @@ def test_views_of_views_keep_stored_order_and_read_across_chunks():
 def test_an_index_out_of_range_is_refused():
     with pytest.raises(IndexError, match="row 3 of 3"):
         Rows.of(Sample, samples(3))[3]
+
+
+def test_a_share_of_rows_is_drawn_evenly():
+    rows = Rows.of(Sample, samples(101))
+    assert [row.text for row in evenly(rows, 3)] == ["row 0", "row 50", "row 100"]
+    assert evenly(rows, 101) is rows
