@@ -26,6 +26,7 @@ import tensorflow as tf
 
 SPACE_MARK = "\u2581"
 _SEPARATOR = "\x1f"  # a control character, so never part of a unit
+_NUL_STAND_IN = "\ufdd0"
 
 _ODD_SPACE = (
     r"\p{Cc}\x{A0}\x{1680}\x{2000}-\x{200B}\x{200E}\x{200F}\x{2028}-\x{202F}\x{205F}-\x{206F}"
@@ -98,9 +99,12 @@ def lower(strings: tf.Tensor) -> tf.Tensor:
     The underlying op follows the locale of the environment, so under a Turkish one a served model
     would lower I to a dotless i; replacing I (and dotted capital I, which otherwise lowers to two
     code points and would break offsets) beforehand prevents it. What remains locale-dependent is
-    Lithuanian's extra dot on accented capital I and J.
+    Lithuanian's extra dot on accented capital I and J. The op also ends a string at its first NUL,
+    so a noncharacter, which Unicode keeps for use inside a process, stands in for NUL.
     """
-    return tf.strings.lower(tf.strings.regex_replace(strings, "[Iİ]", "i"), encoding="utf-8")
+    whole = tf.strings.regex_replace(strings, "\\x00", _NUL_STAND_IN)
+    lowered = tf.strings.lower(tf.strings.regex_replace(whole, "[Iİ]", "i"), encoding="utf-8")
+    return tf.strings.regex_replace(lowered, _NUL_STAND_IN, "\0")
 
 
 def words(texts: Any, *, lowercase: bool) -> tf.RaggedTensor:

@@ -88,6 +88,15 @@ def test_lower_casing_is_unicode_and_one_code_point_for_one(text: str, expected:
     assert [word.decode() for word in words] == expected
 
 
+def test_a_nul_does_not_end_a_string():
+    assert units.lower(tf.constant(["A\0B"])).numpy()[0] == b"a\0b"
+    vocabulary = fit_vocabulary([["Ab\0"]], level="char", min_count=1)
+    assert vocabulary.tokens[len(RESERVED) :] == ("\0", "a", "b")
+    tokenizer = Tokenizer(vocabulary, level="char")
+    assert tokenizer.encode(["B\0A"]).to_list() == [[6, 4, 5]]
+    assert tokenizer.encode_tokens(tf.ragged.constant([["a\0b", "\0"]])).to_list() == [[UNK, 4]]
+
+
 def test_offsets_after_a_capital_that_grows_are_those_of_the_original():
     tokens = Tokenizer().split(["İİ x"])
     assert tokens.byte_starts.to_list() == [[0, 5]]
