@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipelines.errors import EvaluationError
 from pipelines.evaluation import bootstrap, metrics
 from pipelines.evaluation.scores import Comparison, Score
+from pipelines.evaluation.scoring import comparison, share_score
 
 Array = NDArray[Any]
 Outputs = Mapping[str, Array]
@@ -99,50 +100,16 @@ def score_classification(
         name: read_outputs(outputs, labels, len(gold), name) for name, outputs in baselines.items()
     }
     return [
-        _accuracy(gold, model, others, seed),
+        share_score(
+            "accuracy",
+            model.codes == gold,
+            {name: other.codes == gold for name, other in others.items()},
+            seed=seed,
+        ),
         _macro_f1(gold, model, others, len(labels), seed),
         _log_loss(gold, model, others, seed),
         _calibration(gold, model, seed),
     ]
-
-
-def _accuracy(gold: Array, model: Answers, others: Mapping[str, Answers], seed: int) -> Score:
-    value = metrics.accuracy(gold, model.codes)
-    right = model.codes == gold
-    interval = bootstrap.proportion_interval(int(right.sum()), len(gold))
-    return Score(
-        name="accuracy",
-        value=value,
-        unit="fraction",
-        better="higher",
-        count=len(gold),
-        low=interval.low,
-        high=interval.high,
-        baselines={
-            name: _compare_accuracy(right, other.codes == gold, seed)
-            for name, other in others.items()
-        },
-    )
-
-
-def _compare_accuracy(right: Array, other_right: Array, seed: int) -> Comparison:
-    """Exact McNemar p-value; the interval resamples the 2 × 2 table of who was right."""
-    table = np.bincount(2 * right + other_right, minlength=4)
-    gain = np.array([0, -1, 1, 0])
-    difference = bootstrap.compare_weighted(
-        lambda weights: weights @ np.maximum(gain, 0) / table.sum(),
-        lambda weights: weights @ np.maximum(-gain, 0) / table.sum(),
-        table,
-        seed=seed,
-    )
-    p_value = bootstrap.mcnemar_p_value(int(table[2]), int(table[1]))
-    return Comparison(
-        value=float(other_right.mean()),
-        difference=difference.value,
-        low=difference.low,
-        high=difference.high,
-        p_value=p_value,
-    )
 
 
 def _macro_f1(
@@ -177,7 +144,7 @@ def _compare_macro_f1(
         counts,
         seed=seed,
     )
-    return _comparison(metrics.macro_f1(gold, other.codes), difference)
+    return comparison(metrics.macro_f1(gold, other.codes), difference)
 
 
 def _cells(classes: int, *codes: Array) -> tuple[list[Array], Array]:
@@ -214,7 +181,7 @@ def _log_loss(gold: Array, model: Answers, others: Mapping[str, Answers], seed: 
     for name, other in others.items():
         other_losses = metrics.row_log_losses(gold, other.probabilities)
         difference = bootstrap.compare_means(losses, other_losses, seed=seed)
-        comparisons[name] = _comparison(float(other_losses.mean()), difference)
+        comparisons[name] = comparison(float(other_losses.mean()), difference)
     return Score(
         name="log_loss",
         value=interval.value,
@@ -248,14 +215,4 @@ def _calibration(gold: Array, model: Answers, seed: int) -> Score:
         count=len(gold),
         low=max(0.0, interval.low),
         high=interval.high,
-    )
-
-
-def _comparison(value: float, difference: bootstrap.Difference) -> Comparison:
-    return Comparison(
-        value=value,
-        difference=difference.value,
-        low=difference.low,
-        high=difference.high,
-        p_value=difference.p_value,
     )
