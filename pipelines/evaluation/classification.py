@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from pipelines.errors import EvaluationError
 from pipelines.evaluation import bootstrap, metrics
+from pipelines.evaluation.calibration import CALIBRATION_BINS
 from pipelines.evaluation.scores import Comparison, Score
 from pipelines.evaluation.scoring import comparison, share_score
 
 Array = NDArray[Any]
 Outputs = Mapping[str, Array]
-CALIBRATION_BINS = 15
 
 
 @dataclass(frozen=True)

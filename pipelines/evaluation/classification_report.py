@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.evaluation import metrics, plots, wording
+from pipelines.evaluation import metrics
 from pipelines.evaluation.attribution import Predict, occlusion
-from pipelines.evaluation.bootstrap import proportion_interval
-from pipelines.evaluation.classification import CALIBRATION_BINS, Answers, Outputs, read_outputs
+from pipelines.evaluation.calibration import calibration_section
+from pipelines.evaluation.classification import Answers, Outputs, read_outputs
 from pipelines.evaluation.confusion import confusion_block
 from pipelines.evaluation.examples import coloured_text, example
-from pipelines.evaluation.sections import Block, Figure, Html, Section, Table
+from pipelines.evaluation.sections import Html, Section, Table
 from pipelines.evaluation.slices import Slice, accuracy_blocks, quantile_slices, share_slices
 
 Array = NDArray[Any]
 WORST_ERRORS = 12
-SAMPLED_PAIRS = 20_000_000  # simulated answers: bounds the time for large test sets
 
 
 _WORDS = "words in the text"
@@ -136,25 +135,12 @@ def _confusion_section(evidence: _Evidence) -> Section:
 
 
 def _calibration_section(evidence: _Evidence, seed: int) -> Section:
-    gold, model, labels = evidence.gold, evidence.model, evidence.labels
-    right = evidence.right
-    confidence = model.confidence.astype(float)
-    error = metrics.expected_calibration_error(confidence, right, CALIBRATION_BINS)
-    chance = error_by_chance(confidence, seed)
-    gap = float(confidence.mean() - right.mean())
-    lean = "surer than it is right" if gap > 0 else "less sure than it is right"
-    prose = (
-        f"Answers are given a mean probability of {confidence.mean():.3f} and "
-        f"{right.mean():.3f} of them are right: on average the model is {lean}, by "
-        f"{wording.difference(gap, 'fraction')}. The mean gap within bins of equal size (expected "
-        f"calibration error) is {error:.3f}; a perfectly calibrated model would show about "
-        f"{chance:.3f} on these rows by chance alone."
-    )
-    bins = metrics.reliability_bins(confidence, right, CALIBRATION_BINS)
-    return Section(
-        "Calibration",
-        prose,
-        _calibration_blocks(bins, [*_probability_facts(gold, model)], smallest=1 / len(labels)),
+    return calibration_section(
+        evidence.model.confidence.astype(float),
+        evidence.right,
+        smallest=1 / len(evidence.labels),
+        facts=_probability_facts(evidence.gold, evidence.model),
+        seed=seed,
     )
 
 
@@ -168,49 +154,6 @@ def _probability_facts(gold: Array, model: Answers) -> list[list[str]]:
             ["area under the ROC curve", f"{metrics.roc_auc(gold, model.probabilities):.3f}"]
         )
     return facts
-
-
-def _calibration_blocks(
-    bins: Sequence[metrics.ReliabilityBin], facts: Sequence[Sequence[str]], *, smallest: float
-) -> list[Block]:
-    intervals = [proportion_interval(round(b.accuracy * b.count), b.count) for b in bins]
-    svg = plots.reliability_diagram(
-        [b.confidence for b in bins],
-        [b.accuracy for b in bins],
-        [entry.low for entry in intervals],
-        [entry.high for entry in intervals],
-        smallest=smallest,
-    )
-    counts = sorted({b.count for b in bins})
-    size = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
-    caption = (
-        f"{len(bins)} bins of {size} rows each, with 95 % intervals. Below the dashed line: "
-        "surer than right."
-    )
-    spoken = "; ".join(f"{b.confidence:.2f} sure, {b.accuracy:.2f} right" for b in bins)
-    return [
-        Figure(svg=svg, caption=caption, alt=f"Reliability diagram. {spoken}"),
-        Table(columns=["measure of the probabilities", "model"], rows=facts),
-    ]
-
-
-def error_by_chance(confidence: Array, seed: int) -> float:
-    """Mean calibration error of a perfectly calibrated model with these confidences.
-
-    Right and wrong are drawn with the stated probabilities (Bröcker & Smith, 2007).
-
-    Args:
-        confidence: probability of the answers, float[N].
-        seed: of the draws.
-    """
-    random = np.random.default_rng(seed)
-    repeats = int(np.clip(SAMPLED_PAIRS // len(confidence), 5, 200))
-    bins = metrics.equal_mass_bins(confidence, CALIBRATION_BINS)
-    errors = []
-    for _ in range(repeats):
-        gaps = confidence - (random.random(len(confidence)) < confidence)
-        errors.append(np.abs(np.bincount(bins, weights=gaps)).sum() / len(confidence))
-    return float(np.mean(errors))
 
 
 def _slices_section(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipelines.evaluation import plots
 from pipelines.evaluation.bootstrap import Interval, proportion_interval
 from pipelines.evaluation.sections import Block, Figure, Table
-from pipelines.evaluation.wording import interval, number
+from pipelines.evaluation.wording import interval, number, sentence
 
 Array = NDArray[Any]
 SHARE_EDGES = (0.0, 0.05, 0.10, 0.20, 0.35)
@@ -62,7 +62,31 @@ def accuracy_blocks(
         property_name: what the bins are bins of, with its unit.
     """
     measured = {name: [_accuracy(hits, part) for part in slices] for name, hits in right.items()}
-    names = [part.name for part in slices]
+    sizes = [int(part.rows.sum()) for part in slices]
+    return interval_blocks(
+        [part.name for part in slices], sizes, measured, property_name=property_name
+    )
+
+
+def interval_blocks(
+    names: Sequence[str],
+    sizes: Sequence[int],
+    measured: Mapping[str, Sequence[Interval]],
+    *,
+    property_name: str,
+    units: str = "rows",
+    measure: str = "accuracy",
+) -> list[Block]:
+    """Draw and tabulate a fraction with its interval in every slice.
+
+    Args:
+        names: the bins.
+        sizes: how many units are in each.
+        measured: system -> one value a bin; the model first.
+        property_name: what the bins are bins of, with its unit.
+        units: what `sizes` counts, in the plural.
+        measure: what was measured.
+    """
     svg = plots.grouped_intervals(
         names,
         {
@@ -70,34 +94,28 @@ def accuracy_blocks(
             for name, values in measured.items()
         },
         xlabel=property_name,
-        ylabel="accuracy",
+        ylabel=measure,
     )
-    table = _table(slices, measured, property_name)
+    table = Table(
+        columns=[property_name, units, *measured],
+        rows=[
+            [name, f"{size:,}", *(with_interval(values[place]) for values in measured.values())]
+            for place, (name, size) in enumerate(zip(names, sizes, strict=True))
+        ],
+    )
     spoken = "; ".join(
         f"{part}: {number(value.value, 'fraction')}"
         for part, value in zip(names, next(iter(measured.values())), strict=True)
     )
-    caption = f"Accuracy by {property_name}, with 95 % intervals."
-    return [Figure(svg=svg, caption=caption, alt=f"The model's accuracy. {spoken}"), table]
+    caption = f"{sentence(measure)} by {property_name}, with 95 % intervals."
+    return [Figure(svg=svg, caption=caption, alt=f"The model's {measure}. {spoken}"), table]
+
+
+def with_interval(value: Interval) -> str:
+    """Write a fraction and its interval: "0.812 (0.790–0.834)"."""
+    ends = interval(value.low, value.high, "fraction")
+    return f"{number(value.value, 'fraction')} ({ends})"
 
 
 def _accuracy(right: Array, part: Slice) -> Interval:
     return proportion_interval(int(right[part.rows].sum()), int(part.rows.sum()))
-
-
-def _table(
-    slices: Sequence[Slice], measured: Mapping[str, Sequence[Interval]], property_name: str
-) -> Table:
-    rows = [
-        [
-            part.name,
-            f"{int(part.rows.sum()):,}",
-            *(
-                f"{number(values[place].value, 'fraction')} "
-                f"({interval(values[place].low, values[place].high, 'fraction')})"
-                for values in measured.values()
-            ),
-        ]
-        for place, part in enumerate(slices)
-    ]
-    return Table(columns=[property_name, "rows", *measured], rows=rows)

@@ -6,12 +6,9 @@ from hypothesis import strategies as st
 from pipelines.errors import EvaluationError
 from pipelines.evaluation.attribution import Attribution, occlusion
 from pipelines.evaluation.baselines import outputs_of
+from pipelines.evaluation.calibration import error_by_chance
 from pipelines.evaluation.classification import read_outputs
-from pipelines.evaluation.classification_report import (
-    classification_sections,
-    error_by_chance,
-    worst_errors,
-)
+from pipelines.evaluation.classification_report import classification_sections, worst_errors
 from pipelines.evaluation.confusion import confusion_block
 from pipelines.evaluation.examples import SHOWN_CHARACTERS, coloured_text
 from pipelines.evaluation.metrics import expected_calibration_error
