@@ -50,7 +50,8 @@ def prepared_splits() -> tuple[Any, Any]:
 def ours(task: Any, splits: Any, folder: Any) -> System:
     """Encode once, then train on length buckets, through the project's own trainer."""
     from pipelines.batching import write_corpus
-    from pipelines.training import Trainer, as_dataset, evaluate_model
+    from pipelines.feeding import as_dataset, evaluate_model
+    from pipelines.training import Trainer
 
     started = time.perf_counter()
     artifacts = task.fit_artifacts(splits)

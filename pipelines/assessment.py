@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.datasets.rows import Rows
+from pipelines.padding import concatenate_padded
 from pipelines.stages import Stages
 from pipelines.task import Outputs, Prepared, Task
 
@@ -25,12 +26,13 @@ SERVE_ROWS = 256  # rows in one request to the exported model, as latency is mea
 CHUNK_ROWS = 1024  # rows in one request where only throughput counts
 
 
-def served_outputs(
-    task: Task[Any, Any], rows: Rows[Any], process: ServingProcess, endpoint: str = "serve"
-) -> Outputs:
+def served_outputs(task: Task[Any, Any], rows: Rows[Any], process: ServingProcess) -> Outputs:
     """Send raw rows through the exported model and collect its outputs, in row order."""
-    parts = [process.call(task.serve_inputs(chunk), endpoint) for chunk in rows.chunks(CHUNK_ROWS)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    parts = [
+        process.call(task.serve_inputs(chunk), task.scored_endpoint)
+        for chunk in rows.chunks(CHUNK_ROWS)
+    ]
+    return {name: concatenate_padded([part[name] for part in parts]) for name in parts[0]}
 
 
 def measure_serving(
@@ -40,9 +42,10 @@ def measure_serving(
     examples = rows[:SERVE_ROWS]
     single = [task.serve_inputs([example]) for example in examples]
     full = task.serve_inputs(list(examples))
-    process.latencies(single[:10])  # the first requests pay for set-up
-    milliseconds = process.latencies(single)
-    batch = float(np.median(process.latencies([full] * 5)))
+    endpoint = task.scored_endpoint
+    process.latencies(single[:10], endpoint)  # the first requests pay for set-up
+    milliseconds = process.latencies(single, endpoint)
+    batch = float(np.median(process.latencies([full] * 5, endpoint)))
     return {
         "latency_ms_p50": round(float(np.percentile(milliseconds, 50)), 3),
         "latency_ms_p99": round(float(np.percentile(milliseconds, 99)), 3),
@@ -90,7 +93,19 @@ def assess(
         "serving": serving,
         "parity": vars(parity),
     }
-    return report | {"sections": evaluation.sections, "rows": rows, "outputs": outputs}
+    return report | {
+        "sections": evaluation.sections,
+        "predictions": predictions(task, rows, outputs),
+    }
+
+
+def predictions(
+    task: Task[Any, Any], rows: Rows[Any], outputs: Outputs
+) -> Iterator[dict[str, Any]]:
+    """Yield every row with what the exported model said of it."""
+    for number, example in enumerate(rows):
+        row = {name: values[number] for name, values in outputs.items()}
+        yield {**asdict(example), "output": task.answer(row)}
 
 
 def check_parity(
@@ -98,7 +113,7 @@ def check_parity(
 ) -> Parity:
     """Compare the served test outputs with the trained model's on the encoded test rows."""
     from pipelines.export.saved_model import compare_outputs
-    from pipelines.training import predict_model
+    from pipelines.feeding import predict_model
 
     trained = predict_model(model, task.batches(prepared.corpora["test"], model))
     return compare_outputs(task.read_outputs(trained, prepared.artifacts), served)
@@ -123,15 +138,10 @@ def finish(version: Path, report: dict[str, Any], manifest: dict[str, Any], stag
 
 
 def write_report_files(folder: Path, report: dict[str, Any], manifest: Mapping[str, Any]) -> None:
-    """Write predictions.jsonl (every row with what the exported model said) and the report."""
+    """Write predictions.jsonl and the report."""
     from pipelines.evaluation.predictions import write_predictions
     from pipelines.evaluation.report import write_report
 
-    outputs: Outputs = report.pop("outputs")
-    records = (
-        {**asdict(example), "output": {name: values[number] for name, values in outputs.items()}}
-        for number, example in enumerate(report.pop("rows"))
-    )
-    write_predictions(folder / "predictions.jsonl", records)
+    write_predictions(folder / "predictions.jsonl", report.pop("predictions"))
     sections = report.pop("sections")
     write_report(folder, report | {"manifest": manifest}, sections)

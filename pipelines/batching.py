@@ -27,7 +27,7 @@ LENGTH_STEP = 4  # lengths are rounded up to this before sorting, so that shuffl
 
 @dataclass(frozen=True)
 class Ragged:
-    """Rows of unequal length, end to end: `values[sum(lengths)]` and `lengths[B]`."""
+    """Rows of unequal length, end to end: `values[sum(lengths), ...]` and `lengths[B]`."""
 
     values: np.ndarray
     lengths: np.ndarray
@@ -117,7 +117,7 @@ class EncodedCorpus:
         return Ragged(np.asarray(self._maps[name]), self.lengths(name))
 
     def gather(self, rows: np.ndarray, names: Iterable[str] | None = None) -> Batch:
-        """Return features of the given rows, all or some: ragged ones padded with zeros, [B, T]."""
+        """Return features of the given rows, all or some: ragged ones padded with 0, [B, T]."""
         wanted = list(self._features if names is None else names)
         return {name: self._gather_one(name, rows) for name in wanted}
 
@@ -129,7 +129,7 @@ class EncodedCorpus:
         starts, stops = self._offsets[name][rows], self._offsets[name][rows + 1]
         lengths = stops - starts
         steps = np.arange(max(1, int(lengths.max(initial=0))))
-        padded = np.zeros((len(rows), len(steps)), _signed(values.dtype))
+        padded = np.zeros((len(rows), len(steps), *values.shape[1:]), _signed(values.dtype))
         for first in range(0, len(rows), READ_ROWS):
             block = slice(first, first + READ_ROWS)
             real = steps < lengths[block, None]

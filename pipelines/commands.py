@@ -15,6 +15,7 @@ from rich.console import Console
 
 from pipelines import pipeline
 from pipelines.errors import ConfigError, DataError
+from pipelines.evaluation.plain import plain
 from pipelines.quiet import import_quietly, standard_error_held
 from pipelines.stages import Stages
 from pipelines.task import Task
@@ -103,7 +104,7 @@ def predict(task: Task[Any, Any], options: PredictOptions) -> int:
         return _predict_stream(task, version, options.file)
     outputs = _load(version).call(task.predict_inputs([options.text or ""]))
     labels = task.output_labels(version)
-    answer = next(_records([options.text or ""], outputs, labels))
+    answer = next(_records(task, [options.text or ""], outputs, labels))
     if options.json:
         sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
     else:
@@ -126,7 +127,7 @@ def _predict_stream(task: Task[Any, Any], version: Path, file: str) -> int:
         size = STREAM_ROWS if file == "-" else FILE_ROWS
         while batch := [line.rstrip("\r\n") for line in itertools.islice(lines, size)]:
             outputs = model.call(task.predict_inputs(batch))
-            for record in _records(batch, outputs, labels):
+            for record in _records(task, batch, outputs, labels):
                 sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
             sys.stdout.flush()
     return 0
@@ -147,27 +148,28 @@ def _open_lines(file: str) -> Any:
 
 
 def _records(
-    texts: Iterable[str], outputs: Mapping[str, np.ndarray], labels: list[str] | None
+    task: Task[Any, Any],
+    texts: Iterable[str],
+    outputs: Mapping[str, np.ndarray],
+    labels: list[str] | None,
 ) -> Iterator[dict[str, Any]]:
     """Yield one plain dict a row; a vector with one number a label is shown by label."""
     for number, text in enumerate(texts):
         record: dict[str, Any] = {"text": text}
-        for name, values in outputs.items():
-            value = values[number].tolist() if values.ndim > 1 else _scalar(values[number])
+        answer = task.answer({name: values[number] for name, values in outputs.items()})
+        for name, value in plain(answer).items():
             if labels and isinstance(value, list) and len(value) == len(labels):
                 value = dict(zip(labels, value, strict=True))
             record[name] = _rounded(value)
         yield record
 
 
-def _scalar(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def _rounded(value: Any) -> Any:
     """Cut numbers to the six digits float32 can vouch for."""
     if isinstance(value, dict):
         return {name: _rounded(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_rounded(entry) for entry in value]
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 

@@ -46,6 +46,8 @@ class RunConfig:
     """Decoupled weight decay (AdamW)."""
     clip_norm: float = 1.0
     """Largest global norm of the gradients of one step; 0 switches clipping off."""
+    weight_average: float = 0.0
+    """Validate and keep a moving average of the weights of this decay, such as 0.99; 0: none."""
     mixed_precision: bool = False
     """Compute in float16 with float32 weights: for GPUs, slower on most CPUs."""
     tensorboard: bool = False
@@ -76,7 +78,13 @@ class RunConfig:
         """Refuse values that cannot work, before any data is read."""
         for name in ("epochs", "batch_tokens", "units", "depth"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("input_dropout", "variational_dropout", "recurrent_dropout", "warmup"):
+        for name in (
+            "input_dropout",
+            "variational_dropout",
+            "recurrent_dropout",
+            "warmup",
+            "weight_average",
+        ):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
         require(self.clip_norm >= 0, "clip_norm", self.clip_norm, "0 (off) or more")
@@ -94,8 +102,6 @@ AnyConfig = TypeVar("AnyConfig", bound=RunConfig)
 class TextConfig(RunConfig):
     """Settings of a task that reads text."""
 
-    level: Level = "word"
-    """Tokens are words, characters, or subword pieces learned on the training split."""
     lowercase: bool = True
     """Fold case before looking a token up."""
     min_count: int = 1

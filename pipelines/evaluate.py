@@ -118,6 +118,5 @@ def _assess(
         "serving": serving,
         "parity": None,
         "sections": evaluation.sections,
-        "rows": rows.test,
-        "outputs": outputs,
+        "predictions": assessment.predictions(task, rows.test, outputs),
     }

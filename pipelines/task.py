@@ -75,8 +75,8 @@ class Evaluation:
 class Predict(Protocol):
     """The exported model, called in a process that has TensorFlow alone."""
 
-    def __call__(self, inputs: dict[str, list[Any]]) -> Outputs:
-        """Return the `serve` outputs for raw inputs."""
+    def __call__(self, inputs: dict[str, list[Any]], endpoint: str = "serve") -> Outputs:
+        """Return an endpoint's outputs for raw inputs."""
 
 
 class Task(ABC, Generic[E, C]):
@@ -86,6 +86,7 @@ class Task(ABC, Generic[E, C]):
     artifacts_type: ClassVar[type[Artifacts]]
     headline: ClassVar[str]
     default_source: ClassVar[str]
+    scored_endpoint: ClassVar[str] = "serve"  # the one whose inputs test rows have
 
     def __init__(self, config: C) -> None:
         self.config = config
@@ -148,21 +149,25 @@ class Task(ABC, Generic[E, C]):
         """Return the exported signatures; the first is "serve": raw in, readable out."""
 
     @abstractmethod
-    def read_outputs(self, model_outputs: np.ndarray, artifacts: Any) -> Outputs:
-        """Turn the trained model's own outputs into `serve`'s, for the parity gate."""
+    def read_outputs(self, model_outputs: Any, artifacts: Any) -> Outputs:
+        """Turn the trained model's own outputs into the scored endpoint's, for the parity gate."""
 
     @abstractmethod
     def serve_inputs(self, examples: Sequence[E]) -> dict[str, list[Any]]:
-        """Return the raw inputs of examples, as a user would send them."""
+        """Return the scored endpoint's raw inputs of examples, as a user would send them."""
 
     @abstractmethod
     def predict_inputs(self, texts: Sequence[str]) -> dict[str, list[Any]]:
-        """Return the raw inputs for what a user typed or streamed."""
+        """Return the raw inputs of `serve` for what a user typed or streamed."""
 
     def output_labels(self, version: Path) -> list[str] | None:
         """Return the names that a vector of probabilities goes with, if the task has such."""
         del version
         return None
+
+    def answer(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Turn one row of outputs into a record a person can read: without padding, say."""
+        return dict(row)
 
     @abstractmethod
     def render_prediction(self, answer: Mapping[str, Any]) -> RenderableType:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -21,18 +22,28 @@ from pipelines.batching import Batches, EpochPlan
 from pipelines.config import RunConfig
 from pipelines.errors import TrainingError
 from pipelines.evaluation.scores import Better
+from pipelines.feeding import as_dataset, evaluate_model
 from pipelines.progress import TrainingProgress
-from pipelines.trainstate import TrainState, restore_weights, snapshot_weights
+from pipelines.trainstate import TrainState, Weights, restore_weights, snapshot_weights
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What `fit` minimises, and the validation value that chooses the best epoch."""
+    """What `fit` minimises, and the validation value that chooses the best epoch.
+
+    Args:
+        loss: a Keras loss.
+        metrics: Keras metrics, kept while training.
+        monitor: the name of the value that chooses, among those `validate` returns.
+        better: which way it improves.
+        validate: measures the model on the validation split after every epoch.
+    """
 
     loss: Any
     metrics: list[Any]
     monitor: str
     better: Better = "higher"
+    validate: Callable[[keras.Model, Batches], dict[str, float]] = evaluate_model
 
     def improves(self, value: float, best: float | None) -> bool:
         """Tell whether a validation value beats the best so far."""
@@ -77,6 +88,8 @@ def compile_model(
         learning_rate=_schedule(config, config.epochs * steps_per_epoch),
         weight_decay=config.weight_decay,
         global_clipnorm=config.clip_norm or None,
+        use_ema=config.weight_average > 0,
+        ema_momentum=config.weight_average or 0.99,
     )
     # jit_compile="auto" turns XLA on, which costs a compilation per batch shape on CPU.
     model.compile(
@@ -168,7 +181,10 @@ class Trainer:
                 "number; lower --learning-rate or --clip-norm, or check the data for odd values"
             )
         seconds = time.perf_counter() - started
-        self._close_epoch(loss, evaluate_model(self.model, valid), seconds)
+        self._close_epoch(loss, self.objective.validate(self.model, valid), seconds)
+        if watcher.trained:  # `fit` left the averaged weights in place, which were validated
+            restore_weights(self.model, watcher.trained)
+        self.state.save(self.checkpoint, self.model)
 
     def _close_epoch(self, loss: float, validation: dict[str, float], seconds: float) -> None:
         state = self.state
@@ -181,7 +197,6 @@ class Trainer:
             state.best_weights = snapshot_weights(self.model)
         state.epoch, state.batch = state.epoch + 1, 0
         state.seconds += seconds
-        state.save(self.checkpoint, self.model)
         self.progress.epoch_done(row, self.objective.monitor, state.best_epoch)
 
     def _result(self, train: Batches, resumed: int | None) -> TrainingResult:
@@ -210,6 +225,7 @@ class _Watcher(keras.callbacks.Callback):
         self._first = trainer.state.batch
         self._token_counts = plan.token_counts
         self.loss: float = np.nan
+        self.trained: Weights = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         trainer, now = self._trainer, time.monotonic()
@@ -230,6 +246,8 @@ class _Watcher(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         del epoch
         self.loss = float((logs or {})["loss"])
+        if self._trainer.config.weight_average:
+            self.trained = snapshot_weights(self._trainer.model)
 
 
 class _DeferInterrupt:
@@ -252,46 +270,3 @@ class _DeferInterrupt:
     def __exit__(self, *_: object) -> None:
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
-
-
-def evaluate_model(model: keras.Model, batches: Batches) -> dict[str, float]:
-    """Return the weighted loss and metrics over all batches."""
-    results = model.evaluate(as_dataset(batches.epoch(0)), verbose=0, return_dict=True)
-    return {name: float(value) for name, value in results.items()}
-
-
-def predict_model(model: keras.Model, batches: Batches) -> Any:
-    """Return the model's outputs for all rows, in the corpus' own row order.
-
-    The structure is the model's own: one array [N, ...], or a list of them.
-    """
-    plan = batches.epoch(0)
-    outputs = [model.predict_on_batch(inputs) for inputs, _, _ in plan]
-    order = np.argsort(np.concatenate(plan.rows))
-    return keras.tree.map_structure(lambda *parts: np.concatenate(parts)[order], *outputs)
-
-
-def as_dataset(plan: EpochPlan) -> Any:
-    """Wrap an epoch for `fit` without fixing batch sizes or lengths, so that nothing retraces."""
-    if keras.backend.backend() != "tensorflow":
-        return _PlanDataset(plan)
-    import tensorflow as tf  # the pipe into `fit` is the backend's own
-
-    signature = keras.tree.map_structure(
-        lambda array: tf.TensorSpec([None] * min(array.ndim, 2) + [*array.shape[2:]], array.dtype),
-        plan[0],
-    )
-    dataset = tf.data.Dataset.from_generator(lambda: iter(plan), output_signature=signature)
-    return dataset.apply(tf.data.experimental.assert_cardinality(len(plan))).prefetch(2)
-
-
-class _PlanDataset(keras.utils.PyDataset):
-    def __init__(self, plan: EpochPlan) -> None:
-        super().__init__()
-        self._plan = plan
-
-    def __len__(self) -> int:
-        return len(self._plan)
-
-    def __getitem__(self, index: int) -> Any:
-        return self._plan[index]

@@ -27,7 +27,7 @@ from pipelines.text.artifacts import TextArtifacts
 from pipelines.text.classifier_config import BUCKETS, GRAMS, ClassifierConfig
 from pipelines.text.cooccurrence import cooccurrence_vectors
 from pipelines.text.vectors import load_vectors, vector_width
-from pipelines.training import predict_model
+from pipelines.feeding import predict_model
 
 MOST_TOKENS = 5_000_000  # co-occurrence counts of more fill memory and change little
 Encoded = Mapping[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.config import Pooling, TextConfig, require
+from pipelines.config import Level, Pooling, TextConfig, require
 
 GRAMS = ("words", "chars")  # the kinds of n-grams the linear part reads
 BUCKETS = 1 << 18  # few collisions among the n-grams of a million words; 1 MB a class
@@ -13,6 +13,9 @@ BUCKETS = 1 << 18  # few collisions among the n-grams of a million words; 1 MB a
 @dataclass(frozen=True, kw_only=True)
 class ClassifierConfig(TextConfig):
     """Settings of a recurrent text classifier with a linear part."""
+
+    level: Level = "word"
+    """Tokens are words, characters, or subword pieces learned on the training split."""
 
     epochs: int = 8
     """Most passes over the training split; early stopping may end sooner."""

@@ -15,8 +15,9 @@ from pipelines.datasets.rows import Rows
 from pipelines.errors import DataError, ExportError
 from pipelines.export.process import ServingProcess
 from pipelines.export.saved_model import compare_outputs
+from pipelines.feeding import predict_model
 from pipelines.registry import task_names
-from pipelines.training import compile_model, predict_model
+from pipelines.training import compile_model
 from tests.contract.conftest import quiet
 from tests.contract.samples import SAMPLES
 

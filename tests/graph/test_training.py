@@ -1,4 +1,5 @@
 import signal
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 from pipelines.batching import Batches, Ragged, write_corpus
 from pipelines.config import RunConfig
 from pipelines.errors import TrainingError
+from pipelines.feeding import evaluate_model, predict_model
 from pipelines.layers.noise import WordDropout
 from pipelines.layers.recurrent import RecurrentStack, SequencePooling
-from pipelines.training import Interrupted, Objective, Trainer, predict_model
+from pipelines.training import Interrupted, Objective, Trainer
 
 CONFIG = RunConfig(epochs=4, patience=9, batch_tokens=60, units=4, seed=3, recurrent_dropout=0.2)
 
@@ -118,6 +120,56 @@ def test_a_killed_run_resumes_to_the_same_weights(whole, corpora, tmp_path, how,
     assert [row["valid_loss"] for row in result.history] == [
         row["valid_loss"] for row in whole[1].history
     ]
+
+
+AVERAGING = RunConfig(epochs=4, patience=9, batch_tokens=60, units=4, seed=3, weight_average=0.9)
+
+
+def test_the_average_of_the_weights_is_validated_and_kept(corpora, tmp_path):
+    averages, trained = [], []
+
+    class Follow(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            now = [np.array(variable) for variable in self.model.trainable_variables]
+            before = averages[-1] if averages else now
+            averages.append([0.9 * a + 0.1 * w for a, w in zip(before, now, strict=True)])
+
+        def on_epoch_end(self, epoch, logs=None):
+            trained.append((len(averages), self.model.get_weights()))
+
+        def on_train_begin(self, logs=None):
+            if trained:  # training goes on from the weights themselves
+                for one, other in zip(self.model.get_weights(), trained[-1][1], strict=True):
+                    np.testing.assert_array_equal(one, other)
+
+    run, result = train(corpora, tmp_path, callbacks=[Follow()], config=AVERAGING)
+    steps = trained[result.best_epoch - 1][0]
+    for kept, expected in zip(run.model.trainable_variables, averages[steps - 1], strict=True):
+        np.testing.assert_allclose(kept, expected, atol=1e-6)
+    measured = evaluate_model(run.model, batches(corpora[1]))
+    best = result.history[result.best_epoch - 1]
+    assert measured["loss"] == pytest.approx(best["valid_loss"], abs=1e-6)
+
+
+def test_a_killed_run_with_averaged_weights_resumes_to_the_same_weights(corpora, tmp_path):
+    whole, _ = train(corpora, tmp_path / "whole", config=AVERAGING)
+    every_batch = replace(AVERAGING, checkpoint_minutes=0.0)
+    stop = Stop(17, power_cut)
+    with pytest.raises(SystemError):
+        train(corpora, tmp_path, callbacks=[stop], config=every_batch)
+    resumed, _ = train(corpora, tmp_path, resume=True, config=AVERAGING)
+    for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_task_may_validate_in_its_own_way(corpora, tmp_path):
+    values = iter([0.3, 0.1, 0.2, 0.4])
+    own = replace(objective(), monitor="own", better="lower")
+    own = replace(own, validate=lambda model, valid: {"own": next(values)})
+    run = Trainer(model(), own, CONFIG, checkpoint=tmp_path / "state.npz")
+    result = run.fit(batches(corpora[0], seed=3), batches(corpora[1]))
+    assert [row["valid_own"] for row in result.history] == [0.3, 0.1, 0.2, 0.4]
+    assert result.best_epoch == 2
 
 
 def test_ctrl_c_says_how_to_go_on(corpora, tmp_path):

@@ -1,0 +1,55 @@
+"""Feed a model with batches: for `fit`, for its own metrics, or for its outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from pipelines.batching import Batches, EpochPlan
+from pipelines.padding import concatenate_padded
+
+
+def evaluate_model(model: keras.Model, batches: Batches) -> dict[str, float]:
+    """Return the weighted loss and metrics over all batches."""
+    results = model.evaluate(as_dataset(batches.epoch(0)), verbose=0, return_dict=True)
+    return {name: float(value) for name, value in results.items()}
+
+
+def predict_model(model: keras.Model, batches: Batches) -> Any:
+    """Return the model's outputs for all rows, in the corpus' own row order.
+
+    The structure is the model's own: one array [N, ...], or a list of them. Batches of unequal
+    width are padded with 0.
+    """
+    plan = batches.epoch(0)
+    outputs = [model.predict_on_batch(inputs) for inputs, _, _ in plan]
+    order = np.argsort(np.concatenate(plan.rows))
+    return keras.tree.map_structure(lambda *parts: concatenate_padded(parts)[order], *outputs)
+
+
+def as_dataset(plan: EpochPlan) -> Any:
+    """Wrap an epoch for `fit` without fixing batch sizes or lengths, so that nothing retraces."""
+    if keras.backend.backend() != "tensorflow":
+        return _PlanDataset(plan)
+    import tensorflow as tf  # the pipe into `fit` is the backend's own
+
+    signature = keras.tree.map_structure(
+        lambda array: tf.TensorSpec([None] * min(array.ndim, 2) + [*array.shape[2:]], array.dtype),
+        plan[0],
+    )
+    dataset = tf.data.Dataset.from_generator(lambda: iter(plan), output_signature=signature)
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(plan))).prefetch(2)
+
+
+class _PlanDataset(keras.utils.PyDataset):
+    def __init__(self, plan: EpochPlan) -> None:
+        super().__init__()
+        self._plan = plan
+
+    def __len__(self) -> int:
+        return len(self._plan)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._plan[index]
