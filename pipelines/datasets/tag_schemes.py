@@ -106,16 +106,26 @@ def to_bio(tags: Sequence[str], scheme: Literal["bio", "iob1", "bioes"]) -> tupl
         scheme: what the tags claim to be.
 
     Returns:
-        BIO tags, and how many tags are not as `scheme` writes the same spans: an I or E without a
-        start, a B or I of BIOES where the span ends, a change of type inside, an IOB1 B after O.
+        BIO tags, and the number of `violations`.
 
     Raises:
         ValueError: a tag has no letter of a scheme.
     """
-    spans = spans_of(tags)
-    valid = _write(spans, len(tags), scheme)
-    repairs = sum(_tag(*_parts(tag)) != wanted for tag, wanted in zip(tags, valid, strict=True))
-    return (valid if scheme == "bio" else _write(spans, len(tags), "bio")), repairs
+    return _write(spans_of(tags), len(tags), "bio"), len(violations(tags, scheme))
+
+
+def violations(tags: Sequence[str], scheme: Literal["bio", "iob1", "bioes"]) -> list[int]:
+    """Return the positions of tags that are not as `scheme` writes the same spans.
+
+    Such are an I or E without a start, a B or I of BIOES where the span ends, a change of type
+    inside a span, an IOB1 B that does not part two spans.
+
+    Raises:
+        ValueError: a tag has no letter of a scheme.
+    """
+    valid = _write(spans_of(tags), len(tags), scheme)
+    pairs = zip(tags, valid, strict=True)
+    return [at for at, (tag, wanted) in enumerate(pairs) if _tag(*_parts(tag)) != wanted]
 
 
 def to_bioes(tags: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
-"""Labelled text from TensorFlow Datasets (`tfds:NAME`); TensorFlow is imported on use alone.
+"""Labelled text and tagged sentences from TensorFlow Datasets (`tfds:NAME`).
 
-A set that was prepared before is read without any network. One that was not is asked for only if
+TensorFlow is imported on use alone. A set that was prepared before is read without any network. One that was not is asked for only if
 its host answers: the library itself would try for minutes before it gave up.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -26,6 +27,8 @@ from pipelines.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     from pipelines.datasets.labelled_sources import TextSource
+    from pipelines.datasets.tagged_options import RawSentence, Reading, TaggedOptions
+    from pipelines.datasets.tagged_sources import TaggedSource
 
 PROBE_SECONDS = 5.0
 
@@ -61,24 +64,82 @@ def tfds_text_source(name: str, options: LabelledTextOptions) -> TextSource:
         where=where,
         kind="feature",
     )
-    splits = {split: SPLIT_WORDS[split] for split in builder.info.splits if split in SPLIT_WORDS}
-    if "train" not in splits.values():
-        raise DataError(f"{where}: no train split, only {list(builder.info.splits)}")
+    splits, notes = _splits(builder, where)
 
     def rows() -> Iterator[RawRow]:
         names = getattr(features[label], "names", None)
         for own, split in splits.items():
             yield from _rows(builder, own, split, text=text, label=label, names=names)
 
-    ignored = [split for split in builder.info.splits if split not in splits]
     return TextSource(
         name=f"tfds-{name.replace('/', '-')}",
         rows=rows,
         files={},
         layout=f"{builder.info.full_name} {text} {label}",
         citation=" ".join(builder.info.citation.split()),
-        notes=(f"not read: split {', '.join(ignored)}",) if ignored else (),
+        notes=notes,
     )
+
+
+def tfds_tagged_source(name: str, options: TaggedOptions) -> TaggedSource:
+    """Return the sentences of a TensorFlow Datasets tagging set, its own splits on them.
+
+    Words are a sequence of texts, tags one of class labels, as in "conll2003"; the features can be
+    named by `token_column` and `tag_column`.
+
+    Raises:
+        DataError: the library is absent, has no such set or feature, or the set is neither on disk
+            nor reachable.
+    """
+    from pipelines.datasets.tagged_sources import TaggedSource
+
+    where = f"tfds:{name}"
+    builder = _builder(name)
+    _prepare(builder, where)
+    splits, notes = _splits(builder, where)
+
+    def stream(own: str, reading: Reading) -> Iterator[RawSentence]:
+        return _sentences(builder, own, splits[own], reading)
+
+    return TaggedSource(
+        name=f"tfds-{name.replace('/', '-')}",
+        streams=tuple(partial(stream, own) for own in splits),
+        files={},
+        layout=f"{builder.info.full_name} {options.token_column} {options.tag_column}",
+        citation=" ".join(builder.info.citation.split()),
+        notes=notes,
+    )
+
+
+def _sentences(builder: Any, own: str, split: str, reading: Reading) -> Iterator[RawSentence]:
+    import tensorflow_datasets as tfds
+
+    from pipelines.datasets.tagged_options import RawSentence
+    from pipelines.datasets.tagged_records import SPAN_TAG_KEYS, TOKEN_KEYS, WORD_TAG_KEYS, pick
+
+    features, options = flat_features(builder.info.features), reading.options
+    where = f"tfds:{builder.info.full_name}"
+    lists = [key for key, feature in features.items() if hasattr(feature, "feature")]
+    usual = SPAN_TAG_KEYS if reading.spans else WORD_TAG_KEYS
+    token = pick(lists, options.token_column, TOKEN_KEYS, "token", where)
+    tag = pick(lists, options.tag_column, usual, "tag", where)
+    names = getattr(features[tag].feature, "names", None)
+    path = Path(f"{where}:{own}")
+    examples = tfds.as_numpy(builder.as_dataset(split=own, shuffle_files=False))
+    for number, example in enumerate(examples, start=1):
+        words = tuple(_plain(word) for word in _feature(example, token))
+        codes = [_plain(code) for code in _feature(example, tag)]
+        tags = tuple((names[code] if code >= 0 else "") if names else code for code in codes)
+        yield RawSentence(path, (number,), words, tags, split=split)
+
+
+def _splits(builder: Any, where: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the set's own splits -> train, valid or test, and a note of those not read."""
+    splits = {split: SPLIT_WORDS[split] for split in builder.info.splits if split in SPLIT_WORDS}
+    if "train" not in splits.values():
+        raise DataError(f"{where}: no train split, only {list(builder.info.splits)}")
+    ignored = [split for split in builder.info.splits if split not in splits]
+    return splits, (f"not read: split {', '.join(ignored)}",) if ignored else ()
 
 
 def flat_features(features: Mapping[str, Any]) -> dict[str, Any]:

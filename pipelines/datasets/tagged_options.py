@@ -1,0 +1,128 @@
+"""What every reader of tagged sentences takes and gives: options, raw sentences, remarks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+DOCUMENT_MARKER = "-DOCSTART-"
+SHOWN_PLACES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggedOptions:
+    """How to read tagged sentences; an empty value means to find it out.
+
+    Args:
+        tag_field: of CoNLL-U, what holds the tag: a column such as "upos", "xpos" or "deprel", or a
+            key of the MISC column such as "NER".
+        token_column: of column files, the number of the column that holds the words, from 1, or
+            negative from the last; of jsonl and parquet the key, of `tfds:` the feature.
+        tag_column: the same for the tags (or, of jsonl with texts, for the spans).
+        delimiter: of column files; empty means tabs in lines that have one, else white space.
+        scheme: how spans are written in tags: "bio", "iob1", "bioes", "none" (tags are types), or
+            "auto" to find it out.
+        encoding: of text files; a byte-order mark is skipped.
+        valid_file: file of validation sentences, beside the source.
+        test_file: file of test sentences, beside the source.
+        document_marker: first word of the line that begins a document in column files; empty means
+            -DOCSTART-.
+        seed: draws the split where the source has none.
+    """
+
+    tag_field: str = ""
+    token_column: str = ""
+    tag_column: str = ""
+    delimiter: str = ""
+    scheme: Literal["auto", "bio", "iob1", "bioes", "none"] = "auto"
+    encoding: str = "utf-8"
+    valid_file: str = ""
+    test_file: str = ""
+    document_marker: str = ""
+    seed: int = 17
+
+
+@dataclass(frozen=True)
+class TaggedSentence:
+    """The words of a sentence and their tags.
+
+    Args:
+        tokens: the words that carry tags, T of them.
+        tags: one a word; of spans always valid BIO, whatever scheme was read.
+        text: the sentence as written, where the source has it, else "".
+        document: which document it is from, where known, else "".
+        surfaces: the orthographic tokens in order, where some stand for several words (the lines
+            n-m of CoNLL-U), else empty.
+        parts: of how many words each of `surfaces` consists; adds up to T.
+        place: file:line of the first word.
+    """
+
+    tokens: tuple[str, ...]
+    tags: tuple[str, ...]
+    text: str = ""
+    document: str = ""
+    surfaces: tuple[str, ...] = ()
+    parts: tuple[int, ...] = ()
+    place: str = ""
+
+
+class RawSentence(NamedTuple):
+    """A sentence before any check; an untagged word has the tag "".
+
+    `lines` are the line of each word, or one line for all of them.
+    """
+
+    path: Path
+    lines: Sequence[int]
+    tokens: tuple[str, ...]
+    tags: tuple[str, ...]
+    text: str = ""
+    document: str = ""
+    surfaces: tuple[str, ...] = ()
+    parts: tuple[int, ...] = ()
+    split: str | None = None
+
+    def place(self, position: int = 0) -> str:
+        """Name file and line of a word."""
+        return f"{self.path}:{self.lines[position if position < len(self.lines) else 0]}"
+
+
+class Remarks:
+    """What was mended or skipped while reading: how often, and where first."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._places: dict[str, list[str]] = {}
+
+    def add(self, what: str, place: str, count: int = 1) -> None:
+        """Count something under a description that reads well after a number."""
+        self.counts[what] += count
+        places = self._places.setdefault(what, [])
+        if len(places) < SHOWN_PLACES:
+            places.append(place)
+
+    def describe(self, what: str) -> str:
+        """Say how often it happened and where, such as "3 tags mended: a.txt:7, a.txt:9"."""
+        return f"{self.counts[what]:,} {what}: {', '.join(self._places[what])}"
+
+    def notes(self) -> tuple[str, ...]:
+        """Return one line for each thing counted."""
+        return tuple(self.describe(what) for what in self.counts)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader of one file is given: the options, the kind of tags, where to remark.
+
+    Args:
+        options: of the user.
+        spans: whether tags mark spans (a word without a tag is then outside), or stand alone.
+        remarks: told of everything mended or skipped.
+    """
+
+    options: TaggedOptions
+    spans: bool
+    remarks: Remarks
