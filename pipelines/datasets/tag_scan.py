@@ -26,6 +26,9 @@ from pipelines.datasets.tagged_placement import SentenceNumbers
 from pipelines.errors import DataError, did_you_mean
 
 MAX_TAGS = 10_000
+MENDED = "mended"
+CROSSING = "span(s) that go on across the end of a sentence, cut there"
+WITHOUT_LETTERS = "tags without B- or I-: each run of one tag is read as one span"
 SCHEME_SENTENCES = 1_000  # with a span, that the scheme is told from
 HEAD_SENTENCES = 20_000  # at most read ahead for it
 _SPLIT_CODES = {None: -1, "train": 0, "valid": 1, "test": 2}
@@ -47,7 +50,10 @@ class TagScan:
         """Yield the sentences that have words and tags, noting their keys on the way."""
         for stream in streams:
             scheme, whole = self._scheme_of(stream)
+            last_tag = OUTSIDE
             for raw in whole:
+                self._note_crossing(raw, scheme, last_tag)
+                last_tag = raw.tags[-1] if raw.tags else OUTSIDE
                 if not raw.tokens:
                     self.dropped["sentence without words"] += 1
                 elif "" in raw.tags:
@@ -75,6 +81,15 @@ class TagScan:
         scheme = detect_scheme(raw.tags for raw in head)
         self.schemes[scheme] += 1
         return scheme, itertools.chain(head, stream)
+
+    def _note_crossing(self, raw: RawSentence, scheme: Scheme, last_tag: str) -> None:
+        """Remark on a span that goes on where the sentence before it ended inside one."""
+        first = raw.tags[0] if raw.tags else OUTSIDE
+        if scheme not in ("bio", "bioes") or first[:1] not in ("I", "E", "M", "L"):
+            return
+        inside = is_span_tag(last_tag) and last_tag[0] in ("B", "I", "M")
+        if inside and is_span_tag(first) and type_of(first) == type_of(last_tag):
+            self.reading.remarks.add(CROSSING, raw.place())
 
     def _converted(self, raw: RawSentence, scheme: Scheme) -> TaggedSentence:
         if len(raw.tokens) != len(raw.tags):
@@ -113,7 +128,7 @@ class TagScan:
         tags, repairs = to_bio(raw.tags, scheme)
         if repairs:
             at = violations(raw.tags, scheme)[0]
-            what = f"tag(s) that {scheme.upper()} does not allow where they stand, mended"
+            what = f"tag(s) that {scheme.upper()} does not allow there, {MENDED}"
             place = f"{raw.place(at)} ({raw.tags[at]} after {raw.tags[at - 1] if at else 'none'})"
             self.reading.remarks.add(what, place, repairs)
         return tags
@@ -161,11 +176,7 @@ class TagScan:
         """Return how tags were read and what was mended."""
         notes = []
         for scheme, files in self.schemes.items():
-            what = (
-                "tags without B- or I-: each run of one tag is read as one span"
-                if scheme == "none"
-                else f"tags read as {scheme.upper()}"
-            )
+            what = WITHOUT_LETTERS if scheme == "none" else f"tags read as {scheme.upper()}"
             notes.append(what + (f" in {files} file(s)" if len(self.schemes) > 1 else ""))
         return (*notes, *self.reading.remarks.notes())
 

@@ -1,7 +1,8 @@
 """Labelled text and tagged sentences from TensorFlow Datasets (`tfds:NAME`).
 
-TensorFlow is imported on use alone. A set that was prepared before is read without any network. One that was not is asked for only if
-its host answers: the library itself would try for minutes before it gave up.
+TensorFlow is imported on use alone. A set that was prepared before is read without any network. One
+that was not is asked for only if its host answers: the library itself would try for minutes before
+it gave up.
 """
 
 from __future__ import annotations
