@@ -14,6 +14,7 @@ from pipelines.evaluation.sections import Block, Figure, Section, Table
 
 Array = NDArray[Any]
 CALIBRATION_BINS = 15
+_NO_GAP = 0.0005  # what rounds to no difference
 SAMPLED_PAIRS = 20_000_000  # simulated answers: bounds the time for large test sets
 
 
@@ -41,13 +42,16 @@ def calibration_section(
     error = metrics.expected_calibration_error(confidence, right, CALIBRATION_BINS)
     chance = error_by_chance(confidence, seed)
     gap = float(confidence.mean() - right.mean())
-    lean = "surer than it is right" if gap > 0 else "less sure than it is right"
+    size = wording.difference(gap, "fraction")
+    lean = f"surer than it is right, by {size}" if gap > 0 else f"less sure than right, by {size}"
+    if abs(gap) < _NO_GAP:
+        lean = "as sure as it is right"
     prose = (
         f"Answers are given a mean probability of {confidence.mean():.3f} and "
-        f"{right.mean():.3f} of them are right: on average the model is {lean}, by "
-        f"{wording.difference(gap, 'fraction')}. The mean gap within bins of equal size (expected "
-        f"calibration error) is {error:.3f}; a perfectly calibrated model would show about "
-        f"{chance:.3f} on these {units} by chance alone."
+        f"{right.mean():.3f} of them are right: on average the model is {lean}. The mean gap "
+        f"within bins of equal size (expected calibration error) is {error:.3f}; a perfectly "
+        f"calibrated model would show about {chance:.3f} on these {units} by "
+        "chance alone."
     )
     bins = metrics.reliability_bins(confidence, right, CALIBRATION_BINS)
     blocks: list[Block] = [_diagram(bins, smallest, units)]

@@ -26,7 +26,7 @@ class Comparison:
 class Score:
     """A measured value with its unit, its 95 % interval and its baselines.
 
-    `count` is the number of units (rows, tokens, spans) the value was measured on.
+    `count` is the number of units the value was measured on, and `counted` names them.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Score:
     count: int
     low: float | None = None
     high: float | None = None
+    counted: str = "rows"
     baselines: dict[str, Comparison] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:

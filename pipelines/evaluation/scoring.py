@@ -14,13 +14,21 @@ from pipelines.evaluation.scores import Comparison, Score
 Array = NDArray[Any]
 
 
-def share_score(name: str, right: Array, others: Mapping[str, Array], *, seed: int) -> Score:
+def share_score(
+    name: str,
+    right: Array,
+    others: Mapping[str, Array],
+    *,
+    counted: str = "rows",
+    seed: int,
+) -> Score:
     """Score the share of right rows, with Wilson's interval and exact McNemar p-values.
 
     Args:
         name: of the score.
         right: whether the model is right on each row, bool[N].
         others: the same for each baseline.
+        counted: what a row is, in the plural.
         seed: of the resampling behind the intervals of the differences.
 
     Raises:
@@ -35,6 +43,7 @@ def share_score(name: str, right: Array, others: Mapping[str, Array], *, seed: i
         count=len(right),
         low=interval.low,
         high=interval.high,
+        counted=counted,
         baselines={system: _compare_shares(right, hits, seed) for system, hits in others.items()},
     )
 
@@ -66,6 +75,7 @@ def sums_score(
     statistic: bootstrap.Statistic,
     *,
     count: int,
+    counted: str = "rows",
     seed: int,
 ) -> Score:
     """Score a fraction that is a function of column totals, by resampling rows in pairs.
@@ -76,6 +86,7 @@ def sums_score(
         others: the same for each baseline.
         statistic: maps totals [R, K] to values [R].
         count: number of units the value was measured on.
+        counted: what they are, in the plural.
         seed: of the resampling.
 
     Raises:
@@ -90,6 +101,7 @@ def sums_score(
         count=count,
         low=interval.low,
         high=interval.high,
+        counted=counted,
         baselines={
             system: comparison(
                 float(statistic(np.asarray(other, float).sum(axis=0, keepdims=True))[0]),

@@ -76,6 +76,7 @@ def interval_blocks(
     property_name: str,
     units: str = "rows",
     measure: str = "accuracy",
+    column: str = "",
 ) -> list[Block]:
     """Draw and tabulate a fraction with its interval in every slice.
 
@@ -86,6 +87,7 @@ def interval_blocks(
         property_name: what the bins are bins of, with its unit.
         units: what `sizes` counts, in the plural.
         measure: what was measured.
+        column: name of the bins in the table, where the long one would not fit.
     """
     svg = plots.grouped_intervals(
         names,
@@ -97,7 +99,7 @@ def interval_blocks(
         ylabel=measure,
     )
     table = Table(
-        columns=[property_name, units, *measured],
+        columns=[column or property_name, units, *measured],
         rows=[
             [name, f"{size:,}", *(with_interval(values[place]) for values in measured.values())]
             for place, (name, size) in enumerate(zip(names, sizes, strict=True))

@@ -40,7 +40,7 @@ def _value_line(score: Mapping[str, Any]) -> str:
     if score.get("low") is not None:
         low, high = (wording.number(score[end], score["unit"]) for end in ("low", "high"))
         text += f" (95 % interval {low} to {high})"
-    return f"{text} on {score['count']:,} test rows"
+    return f"{text} on {score['count']:,} test {score.get('counted', 'rows')}"
 
 
 def _baseline_line(score: Mapping[str, Any], name: str) -> Text:

@@ -27,7 +27,7 @@ Array = NDArray[Any]
 Outputs = dict[str, Array]
 MOST_FREQUENT = "most frequent tag"
 CRF = "feature CRF"
-GRID = ((0.0, 1.0), (0.0, 0.1), (0.1, 0.1), (0.1, 0.01), (0.03, 0.003))
+GRID = ((0.0, 1.0), (0.0, 0.1), (0.1, 0.1), (0.1, 0.01))
 _FEATURES_A_WORD = 35
 _log = logging.getLogger(__name__)
 

@@ -47,11 +47,21 @@ class _Systems:
         name: str,
         counts: Callable[[Tagging], Array],
         statistic: Callable[[Array], Array],
+        *,
         count: int,
+        counted: str,
     ) -> Score:
         """Score a statistic of the totals of what `counts` finds in every sentence."""
         others = {system: counts(other) for system, other in self.others.items()}
-        return sums_score(name, counts(self.model), others, statistic, count=count, seed=self.seed)
+        return sums_score(
+            name,
+            counts(self.model),
+            others,
+            statistic,
+            count=count,
+            counted=counted,
+            seed=self.seed,
+        )
 
 
 def score_tagging(
@@ -105,7 +115,11 @@ def _tag_scores(systems: _Systems) -> list[Score]:
     whole = {name: _whole_sentences(rows, system) for name, system in systems.others.items()}
     scores.append(
         share_score(
-            "sentence_accuracy", _whole_sentences(rows, systems.model), whole, seed=systems.seed
+            "sentence_accuracy",
+            _whole_sentences(rows, systems.model),
+            whole,
+            counted="sentences",
+            seed=systems.seed,
         )
     )
     tags = tag_names(rows, systems.model, *systems.others.values())
@@ -113,7 +127,11 @@ def _tag_scores(systems: _Systems) -> list[Score]:
     def by_tag(system: Tagging) -> Array:
         return tag_sums(rows, system, tags).reshape(len(rows.tokens), -1)
 
-    return [*scores, systems.score("macro_f1", by_tag, counting.macro_f1, len(rows.words))]
+    words = len(rows.words)
+    return [
+        *scores,
+        systems.score("macro_f1", by_tag, counting.macro_f1, count=words, counted="words"),
+    ]
 
 
 def _word_scores(systems: _Systems, name: str, among: Array) -> list[Score]:
@@ -124,7 +142,7 @@ def _word_scores(systems: _Systems, name: str, among: Array) -> list[Score]:
     def counts(system: Tagging) -> Array:
         return word_sums(systems.rows, system, among)
 
-    return [systems.score(name, counts, share, int(among.sum()))]
+    return [systems.score(name, counts, share, count=int(among.sum()), counted="words")]
 
 
 def _whole_sentences(rows: TaggedRows, system: Tagging) -> Array:
@@ -149,18 +167,25 @@ def _span_scores(systems: _Systems) -> list[Score]:
         outcomes = counting.outcome_counts(gold, system.spans, "partial")
         return counting.outcome_sums(outcomes)
 
+    def unknown_recall(system: Tagging) -> Array:
+        return recall_sums(rows, system, unknown)
+
+    plan = {
+        "f1": (strict, counting.f1, wanted),
+        "precision": (strict, counting.precision, found),
+        "recall": (strict, counting.recall, wanted),
+        "macro_f1": (by_type, counting.macro_f1, wanted),
+        "partial_f1": (partial, counting.f1, wanted),
+        "unknown_word_recall": (
+            unknown_recall,
+            share,
+            int(unknown_recall(systems.model)[:, 1].sum()),
+        ),
+    }
+    if not plan["unknown_word_recall"][-1]:
+        del plan["unknown_word_recall"]
     scores = [
-        systems.score("f1", strict, counting.f1, wanted),
-        systems.score("precision", strict, counting.precision, found),
-        systems.score("recall", strict, counting.recall, wanted),
-        systems.score("macro_f1", by_type, counting.macro_f1, wanted),
-        systems.score("partial_f1", partial, counting.f1, wanted),
+        systems.score(name, counts, statistic, count=count, counted="entities")
+        for name, (counts, statistic, count) in plan.items()
     ]
-    hard = int(recall_sums(rows, systems.model, unknown)[:, 1].sum())
-    if hard:
-        scores.append(
-            systems.score(
-                "unknown_word_recall", lambda found: recall_sums(rows, found, unknown), share, hard
-            )
-        )
     return [*scores, *_word_scores(systems, "accuracy", np.ones_like(systems.known))]

@@ -102,7 +102,7 @@ def headline(score: Mapping[str, Any]) -> str:
     text = f"{with_unit(score['value'], score['unit'])} {readable(score['name'])}"
     if score.get("low") is not None:
         text += f" (95 % interval {interval(score['low'], score['high'], score['unit'])})"
-    return f"{text} on {score['count']:,} test rows"
+    return f"{text} on {score['count']:,} test {score.get('counted', 'rows')}"
 
 
 def against(score: Mapping[str, Any], baseline: str) -> str:
