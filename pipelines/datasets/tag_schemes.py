@@ -171,7 +171,7 @@ def _write(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
 def detect_scheme(tag_sequences: Iterable[Sequence[str]]) -> Scheme:
     """Tell the scheme from tags alone.
 
-    Where half of the tags beside O have no letter of a scheme, there is none. A letter that BIO
+    Where more than half of the tags beside O have no letter of a scheme, there is none. A letter that BIO
     lacks (E, S, L, U, M, W) tells BIOES. Of BIO and IOB1, the one that fewer starts of spans
     violate is taken, BIO if neither is violated.
 
@@ -195,7 +195,7 @@ def detect_scheme(tag_sequences: Iterable[Sequence[str]]) -> Scheme:
                 inside_starts += letter == "I" and not follows
                 begin_starts += letter == "B" and not follows
             previous = (letter, name)
-    if plain > lettered or (plain and plain == lettered):
+    if plain > lettered:
         return "none"
     if bioes:
         return "bioes"

@@ -12,7 +12,7 @@ from pipelines.datasets.text_files import describe_missing, open_text, reading_e
 from pipelines.errors import DataError
 
 MAX_SENTENCE_WORDS = 200_000  # a longer sentence is a file without blank lines
-_COMMENT = re.compile(r"#\s*[\w.:\[\]]+(?:\s+id)?\s*(?:=|$)")
+_COMMENT = re.compile(r"# +(?:new(?:doc|par)\b|[\w.:\[\]]+ *=)")
 _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ","}
 
 
