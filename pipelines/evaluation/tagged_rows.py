@@ -45,6 +45,11 @@ class TaggedRows:
             )
 
     @cached_property
+    def truth(self) -> Tagging:
+        """The gold tags, in the form of a system's."""
+        return Tagging(self.gold)
+
+    @cached_property
     def words(self) -> list[str]:
         """The words of all sentences in one line, W of them."""
         return [word for words in self.tokens for word in words]
@@ -147,7 +152,7 @@ def known_flags(rows: TaggedRows, known_words: Container[str]) -> Array:
 
 def right_flags(rows: TaggedRows, system: Tagging) -> Array:
     """Tell for every word whether the system's tag is the gold tag, bool[W]."""
-    return np.asarray(Tagging(rows.gold).flat == system.flat, bool)
+    return np.asarray(rows.truth.flat == system.flat, bool)
 
 
 def word_sums(rows: TaggedRows, system: Tagging, among: Array) -> Array:
@@ -176,21 +181,20 @@ def with_unknown(rows: TaggedRows, known: Array) -> Callable[[int, Span], bool]:
 def recall_sums(rows: TaggedRows, system: Tagging, among: Callable[[int, Span], bool]) -> Array:
     """Count by sentence the gold spans found, and all, of those that pass a test, int64[N, 2]."""
     wanted = [
-        [span for span in found if among(row, span)]
-        for row, found in enumerate(Tagging(rows.gold).spans)
+        [span for span in found if among(row, span)] for row, found in enumerate(rows.truth.spans)
     ]
     return match_counts(wanted, system.spans)[:, [0, 2]]
 
 
 def tag_names(rows: TaggedRows, *systems: Tagging) -> list[str]:
     """Return the tags that stand in the gold rows or in any system's, sorted."""
-    return sorted({tag for entry in (Tagging(rows.gold), *systems) for tag in entry.flat})
+    return sorted({tag for entry in (rows.truth, *systems) for tag in entry.flat})
 
 
 def tag_sums(rows: TaggedRows, system: Tagging, tags: Sequence[str]) -> Array:
     """Count right, answered and gold words per sentence and tag, int64[N, 3, C]."""
     codes = {tag: code for code, tag in enumerate(tags)}
-    gold = np.array([codes[tag] for tag in Tagging(rows.gold).flat], np.int64)
+    gold = np.array([codes[tag] for tag in rows.truth.flat], np.int64)
     said = np.array([codes[tag] for tag in system.flat], np.int64)
     places = (np.where(gold == said, gold, -1), said, gold)
     sums = [_counts_by(rows, codes_of, len(tags)) for codes_of in places]

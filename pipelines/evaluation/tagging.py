@@ -150,7 +150,7 @@ def _whole_sentences(rows: TaggedRows, system: Tagging) -> Array:
 
 
 def _span_scores(systems: _Systems) -> list[Score]:
-    rows, gold = systems.rows, Tagging(systems.rows.gold).spans
+    rows, gold = systems.rows, systems.rows.truth.spans
     wanted, found = sum(map(len, gold)), sum(map(len, systems.model.spans))
     types = counting.span_types(
         gold, systems.model.spans, *(other.spans for other in systems.others.values())

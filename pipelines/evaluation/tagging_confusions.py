@@ -39,7 +39,7 @@ def tag_confusion_blocks(
 ) -> tuple[Block, list[Block]]:
     """Return the matrix of tags, and the frequent confusions with examples."""
     codes = {tag: code for code, tag in enumerate(tags)}
-    gold = np.array([codes[tag] for tag in Tagging(rows.gold).flat], np.int64)
+    gold = np.array([codes[tag] for tag in rows.truth.flat], np.int64)
     said = np.array([codes[tag] for tag in model.flat], np.int64)
     matrix = metrics.confusion_matrix(gold, said, len(tags))
     mistakes = (
@@ -60,7 +60,7 @@ def span_confusion_blocks(
     codes = {name: code for code, name in enumerate(names)}
     matrix = np.zeros((len(names), len(names)), np.int64)
     mistakes = []
-    for row, (wanted, found) in enumerate(zip(Tagging(rows.gold).spans, model.spans, strict=True)):
+    for row, (wanted, found) in enumerate(zip(rows.truth.spans, model.spans, strict=True)):
         for gold, said, start, limit in match_by_words(wanted, found):
             matrix[codes[gold], codes[said]] += 1
             if gold != said:

@@ -41,7 +41,7 @@ def sentence_length_blocks(
 ) -> list[Block]:
     """Draw accuracy of words, or span F1, over the number of words of the sentence."""
     everything = np.ones(len(rows.words), bool)
-    gold = Tagging(rows.gold).spans if spans else []
+    gold = rows.truth.spans if spans else []
     bins = quantile_slices(rows.lengths)
 
     def measure(system: Tagging) -> list[Interval]:
@@ -68,7 +68,7 @@ def span_length_blocks(
     rows: TaggedRows, systems: Mapping[str, Tagging], *, seed: int
 ) -> list[Block]:
     """Draw span F1 over the number of words of the entity."""
-    gold = Tagging(rows.gold).spans
+    gold = rows.truth.spans
     lengths = sorted({_length_bin(span) for spans in gold for span in spans})
     if not lengths:
         return []

@@ -113,9 +113,7 @@ def tagging_sections(
     specific = _span_sections if spans else _tag_sections
     sections = [*specific(evidence, train_counts), _length_section(evidence, spans)]
     if transitions is not None:
-        frequencies = dict(
-            zip(*np.unique(Tagging(rows.gold).flat, return_counts=True), strict=True)
-        )
+        frequencies = dict(zip(*np.unique(rows.truth.flat, return_counts=True), strict=True))
         blocks = transition_blocks(Transitions(*transitions), frequencies)
         sections.append(Section("Learned transitions", blocks=blocks))
     if evidence.model.confidences is not None:
@@ -138,7 +136,7 @@ def _tag_sections(evidence: _Evidence, train: Mapping[str, int] | None) -> list[
 
 def _span_sections(evidence: _Evidence, train: Mapping[str, int] | None) -> list[Section]:
     rows, model = evidence.rows, evidence.model
-    gold = Tagging(rows.gold).spans
+    gold = rows.truth.spans
     types = counting.span_types(gold, model.spans)
     totals = counting.match_counts_by(gold, model.spans, types).sum(axis=0)
     table = _class_table(types, totals, train, ("type", "entities"))
@@ -238,7 +236,7 @@ def _matches_table(evidence: _Evidence) -> Table:
 
 
 def _matches_row(evidence: _Evidence, strategy: str) -> list[str]:
-    gold = Tagging(evidence.rows.gold).spans
+    gold = evidence.rows.truth.spans
     outcomes = {
         name: counting.outcome_counts(gold, system.spans, strategy).sum(axis=0)
         for name, system in evidence.all_systems.items()

@@ -47,7 +47,7 @@ def _word_mistakes(rows: TaggedRows, model: Tagging) -> Array:
 
 
 def _span_mistakes(rows: TaggedRows, model: Tagging) -> Array:
-    pairs = zip(Tagging(rows.gold).spans, model.spans, strict=True)
+    pairs = zip(rows.truth.spans, model.spans, strict=True)
     return np.array([len(set(one) ^ set(other)) for one, other in pairs], float)
 
 

@@ -212,6 +212,18 @@ def test_span_confusions_by_hand():
     }
 
 
+def test_many_tags_make_a_dense_matrix_and_more_a_list_of_pairs():
+    def block_of(size):
+        tags = [f"T{n:02}" for n in range(size)]
+        return tag_confusion_blocks(TaggedRows([tags], [tags]), Tagging([tags]), tags)[0]
+
+    assert 'class="confusion">' in block_of(10).markup
+    dense = block_of(17).markup
+    assert 'class="confusion dense">' in dense
+    assert '<td style="--share:1.000" title="100%">1</td>' in dense
+    assert isinstance(block_of(40), Table)
+
+
 def test_tag_confusions_show_the_commonest_words_first():
     rows = TaggedRows([["a", "b", "b"], ["b", "c"]], [["X", "X", "X"], ["X", "Y"]])
     model = Tagging([["Y", "Y", "Y"], ["Y", "Y"]])

@@ -7,6 +7,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from pipelines.errors import EvaluationError
 from pipelines.evaluation.tag_baselines import tag_outputs
 from pipelines.evaluation.tagging import score_tagging
+from pipelines.evaluation.wording import headline
 
 TAGS = ["A", "B", "C"]
 WORDS = [f"w{n}" for n in range(50)]
@@ -91,6 +92,15 @@ def test_tag_scores_agree_with_scikit_learn(tagged):
     assert scores["sentence_accuracy"].value == pytest.approx(
         np.mean([one == other for one, other in zip(gold, model, strict=True)])
     )
+
+
+def test_scores_name_what_they_count(tagged, spanned):
+    counted = {name: score.counted for name, score in tagged[-1].items()}
+    assert counted["accuracy"] == counted["macro_f1"] == "words"
+    assert counted["sentence_accuracy"] == "sentences"
+    assert spanned["f1"].counted == "entities"
+    assert spanned["accuracy"].counted == "words"
+    assert headline(spanned["f1"].as_json()).endswith(f"{spanned['f1'].count} test entities")
 
 
 def test_span_scores_come_in_order_with_counts(spanned):
