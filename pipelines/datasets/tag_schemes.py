@@ -171,9 +171,9 @@ def _write(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
 def detect_scheme(tag_sequences: Iterable[Sequence[str]]) -> Scheme:
     """Tell the scheme from tags alone.
 
-    Where more than half of the tags beside O have no letter of a scheme, there is none. A letter that BIO
-    lacks (E, S, L, U, M, W) tells BIOES. Of BIO and IOB1, the one that fewer starts of spans
-    violate is taken, BIO if neither is violated.
+    Where more than half of the tags beside O have no letter of a scheme, there is none. A letter
+    that BIO lacks (E, S, L, U, M, W) tells BIOES. Of BIO and IOB1, the one that fewer starts of
+    spans violate is taken, BIO if neither is violated.
 
     Args:
         tag_sequences: the tags of some sentences, as read.

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.datasets.package_index import Progress
-from pipelines.datasets.placement import TEST, VALID
+from pipelines.datasets.placement import TEST, VALID, Placement
 from pipelines.datasets.rows import Rows
 from pipelines.datasets.splits import SPLIT_NAMES, DataCard, Splits, first_rows
 from pipelines.datasets.storage import DataFolders, new_folder
@@ -108,7 +108,7 @@ def _prepare(
     placed = dict(zip(SPLIT_NAMES, placement.rows, strict=True))
     train, valid, test = placement.rows
     np.savez(folder / "splits.npz", train=train, valid=valid, test=test)
-    labels, words = _count({name: rows.select(part) for name, part in placed.items()}, reading)
+    labels, words = _count(rows, placement, reading.spans)
     card = _card(
         found,
         source,
@@ -131,22 +131,21 @@ def _prepare(
 
 
 def _count(
-    splits: dict[str, Rows[TaggedSentence]], reading: Reading
+    rows: Rows[TaggedSentence], placement: Placement, spans: bool
 ) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
     """Return split -> tag (type of span) -> words (spans), and split -> words."""
-    counts: dict[str, Counter[str]] = {}
-    words = {}
-    for name, rows in splits.items():
-        counts[name], words[name] = Counter(), 0
-        for row in rows:
-            words[name] += len(row.tokens)
-            counts[name].update(
-                (span.type for span in spans_of(row.tags)) if reading.spans else row.tags
-            )
-    labels = sorted(set().union(*counts.values()))
-    return {
-        name: {label: found[label] for label in labels} for name, found in counts.items()
-    }, words
+    split_of_row = np.full(len(rows), len(SPLIT_NAMES), np.int8)
+    for code, part in enumerate(placement.rows):
+        split_of_row[part] = code
+    counts: list[Counter[str]] = [Counter() for _ in (*SPLIT_NAMES, "left out")]
+    words = [0] * len(counts)
+    for code, row in zip(split_of_row.tolist(), rows, strict=True):
+        words[code] += len(row.tokens)
+        counts[code].update((span.type for span in spans_of(row.tags)) if spans else row.tags)
+    labels = sorted(set().union(*counts[:-1]))
+    named = zip(SPLIT_NAMES, counts, strict=False)
+    by_label = {name: {label: found[label] for label in labels} for name, found in named}
+    return by_label, dict(zip(SPLIT_NAMES, words, strict=False))
 
 
 def _absent_notes(labels: dict[str, dict[str, int]], scan: TagScan) -> list[str]:

@@ -9,6 +9,9 @@ import pytest
 
 from pipelines.datasets.labelled_text import LabelledTextOptions, load_labelled_text
 from pipelines.datasets.storage import DataFolders
+from pipelines.datasets.tagged import TaggedOptions, load_tagged
+from pipelines.datasets.tagged_records import SPAN_TAG_KEYS, TOKEN_KEYS, WORD_TAG_KEYS
+from pipelines.datasets.tfds_reader import flat_features
 from pipelines.errors import DataError
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -106,3 +109,61 @@ def test_absent_library_names_what_to_install(
     monkeypatch.setitem(sys.modules, "importlib_resources", None)
     with pytest.raises(DataError, match=r"install tensorflow-datasets and importlib_resources"):
         load_labelled_text("tfds:tiny_reviews", OPTIONS, folders=folders)
+
+
+class TinyEntities(tfds.core.GeneratorBasedBuilder):
+    """Tagged sentences as conll2003 has them, with one label missing."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        labels = {
+            "pos": tfds.features.ClassLabel(names=["NOUN", "VERB"]),
+            "ner": tfds.features.ClassLabel(names=["O", "B-PER", "I-PER"]),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=tfds.features.FeaturesDict(
+                {
+                    "tokens": tfds.features.Sequence(tfds.features.Text()),
+                    **{name: tfds.features.Sequence(label) for name, label in labels.items()},
+                }
+            ),
+        )
+
+    def _split_generators(self, dl_manager):
+        return {
+            "train": self._generate_examples("seen", 20),
+            "dev": self._generate_examples("near", 5),
+            "test": self._generate_examples("unseen", 6),
+        }
+
+    def _generate_examples(self, word, count):
+        for number in range(count):
+            tokens = [f"{word}{number}", "é", "runs"]
+            yield number, {"tokens": tokens, "pos": [0, 0, 1], "ner": [1, 2, 0]}
+
+
+def test_tagged_sentences_with_names_of_labels(folders: DataFolders) -> None:
+    splits = load_tagged("tfds:tiny_entities", folders=folders, spans=True)
+    assert splits.card.counts == {"train": 20, "valid": 5, "test": 6}
+    assert splits.test[0].tags == ("B-PER", "I-PER", "O")
+    assert splits.card.label_counts["test"] == {"PER": 6}
+    assert splits.test[0].tokens[1:] == ("é", "runs")
+    assert splits.test[0].place == "tfds:tiny_entities/1.0.0:test:1"
+    splits = load_tagged("tfds:tiny_entities", folders=folders, spans=False)
+    assert splits.card.label_counts["test"] == {"NOUN": 12, "VERB": 6}
+
+
+def test_missing_tag_feature_lists_those_there_are(folders: DataFolders) -> None:
+    with pytest.raises(DataError, match=r"no tags 'nre'; did you mean 'ner'\?; found: 'tokens'"):
+        options = TaggedOptions(tag_column="nre")
+        load_tagged("tfds:tiny_entities", options, folders=folders, spans=True)
+
+
+def test_conll2003_has_the_features_looked_for(folders: DataFolders) -> None:
+    features = flat_features(tfds.builder("conll2003").info.features)
+    assert "tokens" in TOKEN_KEYS and hasattr(features["tokens"], "feature")
+    ner = next(features[key] for key in SPAN_TAG_KEYS if key in features)
+    pos = next(features[key] for key in WORD_TAG_KEYS if key in features)
+    assert "B-PER" in ner.feature.names and "NNP" in pos.feature.names

@@ -53,7 +53,7 @@ def test_any_tags_become_valid_once(tags, scheme) -> None:
     assert to_bio(bio, "bio") == (bio, 0)
     assert repairs == len(violations(tags, scheme)) <= len(tags)
     for before, tag in zip(["O", *bio], bio, strict=False):
-        assert tag[0] in "OB" or before[0] in "BI" and type_of(before) == type_of(tag)
+        assert tag[0] in "OB" or (before[0] in "BI" and type_of(before) == type_of(tag))
 
 
 @pytest.mark.parametrize(

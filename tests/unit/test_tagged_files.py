@@ -88,7 +88,9 @@ def test_hash_as_a_word_is_no_comment(tmp_path: Path) -> None:
 
 def test_ragged_columns(tmp_path: Path) -> None:
     found = refusal(write(tmp_path, "Ann\tB\n\nNew\tYork\tB\n"))
-    assert "a.conll:3: 3 column(s), expected 2 as in line 1; the line reads 'New\\tYork\\tB'" in found
+    assert (
+        "a.conll:3: 3 column(s), expected 2 as in line 1; the line reads 'New\\tYork\\tB'" in found
+    )
     assert "a word may hold the delimiter: mend the line, or give --delimiter" in found
     found = refusal(write(tmp_path, "Ann\tB\nleft\n"))
     assert "a.conll:2: 1 column(s), expected 2 as in line 1" in found

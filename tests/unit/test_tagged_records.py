@@ -143,7 +143,8 @@ def test_words_are_cut_as_models_cut_them() -> None:
 
     assert cut(TEXT)[-5:] == ["Corp", ".", "in", "2006", "."]
     assert cut("don't :) 3.5mm @you #tag...") == ["don't", ":)", "3.5mm", "@you", "#", "tag", "..."]
-    assert cut("\u202bשלום عالم e\u0301te\u0301") == ["שלום", "عالم", "e\u0301te\u0301"]
+    hebrew, arabic = "\u05e9\u05dc\u05d5\u05dd", "\u0639\u0627\u0644\u0645"
+    assert cut(f"\u202b{hebrew} {arabic} e\u0301te\u0301") == [hebrew, arabic, "e\u0301te\u0301"]
     family, flag = "\U0001f469\u200d\U0001f469\u200d\U0001f467", "\U0001f1e9\U0001f1ea"
     assert cut(f"{family}{flag}漢字\x00x") == [family, flag, "漢", "字", "x"]
     assert cut("") == cut(" \u200b\n") == []
