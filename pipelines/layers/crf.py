@@ -151,8 +151,8 @@ def _log_normalizer(potentials: Any) -> tuple[Any, Any]:
 
     def gradient(upstream: Any) -> Any:
         chain = ops.exp(log_backward_chain(potentials, sums))
-        pairs = chain * tag_marginals(chain, sums)[:, :, None, :]
-        return pairs * upstream[:, None, None, None]
+        tags = tag_marginals(chain, sums) * upstream[:, None, None]
+        return chain * tags[:, :, None, :]
 
     return shifts + ops.logsumexp(shifted(sums[:, -1]), axis=-1), gradient
 

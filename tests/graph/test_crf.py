@@ -6,7 +6,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from keras import ops
 from scipy.special import log_softmax, logsumexp
@@ -87,6 +87,8 @@ def cases(draw):
 
 
 @given(cases())
+@example(make_case([1], 1))
+@example(make_case([1, 1], 3, learned=False))
 @settings(max_examples=25, deadline=None)
 def test_the_normalizer_and_the_marginals_sum_over_all_paths(case):
     totals, tags = numpy(log_normalizer(case.potentials)), numpy(marginals(case.potentials))
@@ -100,6 +102,8 @@ def test_the_normalizer_and_the_marginals_sum_over_all_paths(case):
 
 
 @given(cases(), st.integers(1, 7))
+@example(make_case([1], 1), 2)
+@example(make_case([3, 1], 1, extra=2), 1)
 @settings(max_examples=25, deadline=None)
 def test_the_best_paths_and_their_probabilities(case, n):
     best, log_probability = map(numpy, viterbi(case.potentials))
