@@ -171,11 +171,10 @@ class _Sentence:
 
     def add(self, number: int, line: str, tags: _TagField) -> None:
         fields = tags.split(number, line)
-        place = f"{self.path}:{number}"
         found = _WORD_ID.fullmatch(fields[0])
         if found is None:
             raise DataError(
-                f"{place}: word number {fields[0][:20]!r}, expected 1, 2, 3, ..., n-m or n.m; mend "
+                f"{self.path}:{number}: word number {fields[0][:20]!r}, expected 1, 2, 3, ..., n-m or n.m; mend "
                 "the line; comments begin with #"
             )
         first, mark, last = int(found[1]), found[2], int(found[3] or 0)
@@ -183,13 +182,13 @@ class _Sentence:
             return
         if first == 1 and self.tokens:
             raise DataError(
-                f"{place}: word number {fields[0]}, expected {len(self.tokens) + 1}; put a blank "
-                "line before each sentence"
+                f"{self.path}:{number}: word number {fields[0]}, expected {len(self.tokens) + 1}; "
+                "put a blank line before each sentence"
             )
         if first != len(self.tokens) + 1 or (mark and not max(first, self.covered + 1) <= last):
-            self.misnumbered = self.misnumbered or place
+            self.misnumbered = self.misnumbered or f"{self.path}:{number}"
         if not fields[1].strip():
-            raise DataError(f"{place}: an empty word in column 2; mend the line")
+            raise DataError(f"{self.path}:{number}: an empty word in column 2; mend the line")
         if mark or first > self.covered:
             self.surfaces.append(fields[1])
             self.parts.append(last - first + 1 if mark else 1)

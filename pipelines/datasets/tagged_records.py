@@ -17,6 +17,7 @@ SPAN_TAG_KEYS = ("ner_tags", "ner", "tags", "labels")
 WORD_TAG_KEYS = ("upos", "pos_tags", "pos", "upos_tags", "tags", "labels", "xpos")
 TEXT_KEYS = ("text", "sentence", "content", "tweet")
 SPANS_KEYS = ("spans", "entities", "label", "labels", "annotations")
+DOCUMENT_KEYS = ("document", "document_id", "doc_id", "doc")
 _START_KEYS = ("start", "start_offset", "begin", "start_char")
 _LIMIT_KEYS = ("end", "end_offset", "limit", "stop", "end_char")
 _TYPE_KEYS = ("label", "type", "entity", "entity_type", "entity_group", "tag", "labels")
@@ -90,6 +91,12 @@ def _no_sentence(place: str, record: Record) -> DataError:
     )
 
 
+def _document(record: Record) -> str:
+    """Return the name or number of the document a row is from, "" if it does not say."""
+    value = next((record.fields[key] for key in DOCUMENT_KEYS if key in record.fields), None)
+    return str(value) if isinstance(value, str | int) else ""
+
+
 def _of_lists(path: Path, record: Record, tokens: list[Any], reading: Reading) -> RawSentence:
     place = f"{path}:{record.line}"
     usual = SPAN_TAG_KEYS if reading.spans else WORD_TAG_KEYS
@@ -115,6 +122,7 @@ def _of_lists(path: Path, record: Record, tokens: list[Any], reading: Reading) -
         tuple(tokens),
         tuple(tag or untagged for tag in tags),
         text if isinstance(text, str) else "",
+        _document(record),
     )
 
 
@@ -175,6 +183,7 @@ class _Aligner:
             tuple(text[start:limit] for start, limit in words),
             tuple(tags_from_spans(spans, len(words))),
             text,
+            _document(record),
         )
 
     def _span(self, place: str, item: Any) -> Span:

@@ -167,3 +167,11 @@ def test_conll2003_has_the_features_looked_for(folders: DataFolders) -> None:
     ner = next(features[key] for key in SPAN_TAG_KEYS if key in features)
     pos = next(features[key] for key in WORD_TAG_KEYS if key in features)
     assert "B-PER" in ner.feature.names and "NNP" in pos.feature.names
+
+
+def test_a_set_without_train_split_is_refused(
+    folders: DataFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.datasets.tfds_reader.SPLIT_WORDS", {"test": "test"})
+    with pytest.raises(DataError, match=r"tfds:tiny_entities: no train split, only \['"):
+        load_tagged("tfds:tiny_entities", folders=folders, spans=True)

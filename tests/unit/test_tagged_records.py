@@ -49,6 +49,12 @@ def test_words_with_tags(tmp_path: Path) -> None:
     assert read(path, token_column="pos_tags", tag_column="tokens")[0].tags == ("Ann", "left")
 
 
+def test_documents_of_rows(tmp_path: Path) -> None:
+    words = {"tokens": ["Ann"], "tags": ["O"], "doc_id": 7}
+    placed = {"text": "Ann", "spans": [], "document": "a"}
+    assert [raw.document for raw in read(write(tmp_path, words, placed))] == ["7", "a"]
+
+
 def test_parquet(tmp_path: Path) -> None:
     rows = [{"words": ["Ann", "left"], "tags": ["B-x", "O"]}]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
