@@ -174,8 +174,8 @@ class _Sentence:
         found = _WORD_ID.fullmatch(fields[0])
         if found is None:
             raise DataError(
-                f"{self.path}:{number}: word number {fields[0][:20]!r}, expected 1, 2, 3, ..., n-m or n.m; mend "
-                "the line; comments begin with #"
+                f"{self.path}:{number}: word number {fields[0][:20]!r}, expected 1, 2, 3, "
+                "..., n-m or n.m; mend the line; comments begin with #"
             )
         first, mark, last = int(found[1]), found[2], int(found[3] or 0)
         if mark == ".":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import tracemalloc
 from pathlib import Path
@@ -171,6 +172,20 @@ def test_given_files_stay_and_train_gives_way(tmp_path: Path, folders: DataFolde
     )
     splits = load(train, folders, test_file=str(test))
     assert splits.card.counts == {"train": 19, "valid": 2, "test": 3}
+
+
+def test_given_valid_file_alone_draws_test_from_train(tmp_path: Path, folders) -> None:
+    train = write(tmp_path / "a", *many(40))
+    valid = write(tmp_path / "b", *many(5, "new"))
+    splits = load(train, folders, valid_file=str(valid))
+    assert splits.card.counts == {"train": 36, "valid": 5, "test": 4}
+    assert {row.tokens[0][:3] for row in splits.valid} == {"new"}
+
+
+def test_compressed_files(tmp_path: Path, folders: DataFolders) -> None:
+    with gzip.open(tmp_path / "a.conll.gz", "wt", encoding="utf-8") as stream:
+        stream.write(columns(*many(20)))
+    assert sum(load(tmp_path / "a.conll.gz", folders).card.counts.values()) == 20
 
 
 def test_a_slip_in_a_tag_is_named(tmp_path: Path, folders: DataFolders) -> None:
