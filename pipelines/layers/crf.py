@@ -243,12 +243,17 @@ def along_path(values: Any, tags: Any) -> Any:
         tags: N paths a sentence, int[B, T, N]; a negative tag marks padding.
     """
     count = values.shape[-1]
-    steps = ops.arange(ops.shape(tags)[1])[:, None]
-    last = ops.sum(ops.cast(tags >= 0, "int32"), axis=1, keepdims=True) - 1
-    tags = ops.take_along_axis(tags, ops.maximum(ops.minimum(steps, last), 0), axis=1)
+    tags = repeat_last(tags)
     before = ops.pad(tags[:, :-1], ((0, 0), (1, 0), (0, 0)))
     flat = ops.reshape(values, (-1, ops.shape(values)[1], count * count))
     return ops.take_along_axis(flat, before * count + tags, axis=2)
+
+
+def repeat_last(tags: Any) -> Any:
+    """Replace the negative tags that mark padding by the last real tag, int[B, T, N]."""
+    steps = ops.arange(ops.shape(tags)[1])[:, None]
+    last = ops.sum(ops.cast(tags >= 0, "int32"), axis=1, keepdims=True) - 1
+    return ops.take_along_axis(tags, ops.maximum(ops.minimum(steps, last), 0), axis=1)
 
 
 def over_time(step: Any, start: Any, sequence: Any, *, reverse: bool = False) -> Any:

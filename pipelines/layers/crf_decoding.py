@@ -17,6 +17,7 @@ from pipelines.layers.crf import (
     log_backward_chain,
     over_time,
     prefix_sums,
+    repeat_last,
     shifted,
     tag_marginals,
 )
@@ -123,9 +124,9 @@ def path_confidences(potentials: Any, tags: Any) -> tuple[Any, Any]:
     """
     sums = prefix_sums(potentials)
     logs = log_backward_chain(potentials, sums)
-    total = ops.cumsum(along_path(logs, tags[:, :, None])[:, :, 0], axis=1)
-    chosen = ops.maximum(tags, 0)[:, :, None]
-    sure = ops.take_along_axis(tag_marginals(ops.exp(logs), sums), chosen, axis=2)[:, :, 0]
+    path = repeat_last(tags[:, :, None])
+    total = ops.cumsum(along_path(logs, path)[:, :, 0], axis=1)
+    sure = ops.take_along_axis(tag_marginals(ops.exp(logs), sums), path, axis=2)[:, :, 0]
     return -total, ops.log(ops.maximum(sure, TINY)) + total
 
 

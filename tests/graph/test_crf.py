@@ -130,6 +130,11 @@ def test_the_probability_of_a_stretch_of_a_path(case, data):
         tags[row, : len(path)] = path
     left, right = map(numpy, path_confidences(case.potentials, tags))
     surprise = numpy(negative_log_likelihood(tags, case.potentials))
+    np.testing.assert_allclose(
+        left[:, -1] + right[:, -1],
+        [left[row, length - 1] + right[row, length - 1] for row, length in enumerate(case.lengths)],
+        atol=1e-6,
+    )  # padding repeats the last real token
     scores = numpy(path_score(case.potentials, tags))
     for row, path in enumerate(chosen):
         known = case.log_probabilities(row)
@@ -162,7 +167,7 @@ def test_the_gradient_is_the_slope():
             moved = case.potentials.copy()
             moved[place] += step
             values.append(float(ops.sum(negative_log_likelihood(tags, moved))))
-        assert gradient[place] == pytest.approx((values[0] - values[1]) / 0.1, abs=2e-3), place
+        assert gradient[place] == pytest.approx((values[0] - values[1]) / 0.1, abs=3e-4), place
     assert (gradient[case.potentials <= -1e29] == 0).all()
 
 
