@@ -141,7 +141,7 @@ def fit(
         learner = task.training_model(model)
         trainer = Trainer(
             learner,
-            task.objective(prepared.artifacts),
+            task.objective(model, prepared.artifacts),
             config,
             checkpoint=checkpoint_path(task, prepared, folders),
             progress=TrainingProgress(stages.console),

@@ -141,7 +141,7 @@ class Task(ABC, Generic[E, C]):
         """Set what is chosen on the validation split once training has ended; optional."""
 
     @abstractmethod
-    def objective(self, artifacts: Any) -> Objective:
+    def objective(self, model: keras.Model, artifacts: Any) -> Objective:
         """Return the loss, the metrics and the value early stopping watches."""
 
     @abstractmethod

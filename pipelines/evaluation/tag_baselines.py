@@ -136,7 +136,7 @@ class FeatureCrf:
         *,
         spans: bool,
         grid: Sequence[tuple[float, float]] = GRID,
-        max_iterations: int = 150,
+        max_iterations: int = 100,
         tuning_words: int = 40_000,
         max_work: float = 3e8,
         seed: int = 17,

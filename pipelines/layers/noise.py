@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -14,23 +15,50 @@ class WordDropout(keras.layers.Layer):
 
     The network learns to do without any one word, and what to make of unknown ones. Maps
     int32[B, T] to int32[B, T]; padding (0) stays, and nothing changes at inference.
+
+    Args:
+        rate: share of all tokens replaced.
+        rare: a in a / (a + count), the share of a rare word's occurrences replaced besides
+            (Kiperwasser & Goldberg, 2016, sec. 4.2): what is rare in training stands for what is
+            unknown later. 0 for none.
+        first_of_count: first_of_count[c - 1] is the id from which on words occur c times or less in
+            training, for c = 1, 2 ...; ids are ordered by falling count. Words that occur more
+            often than it tells are not rare.
+        unknown: the id of the unknown token.
+        seed: of the noise.
     """
 
     def __init__(
-        self, rate: float, *, unknown: int = 1, seed: int | None = None, **kwargs: Any
+        self,
+        rate: float,
+        *,
+        rare: float = 0.0,
+        first_of_count: Sequence[int] = (),
+        unknown: int = 1,
+        seed: int | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.rate, self.unknown, self.seed = rate, unknown, seed
+        self.rare, self.first_of_count = rare, [int(first) for first in first_of_count]
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
     def call(self, ids: Any, training: bool = False) -> Any:
         """Return ids with a share of the real ones replaced when training."""
-        if not training or self.rate == 0:
+        if not training or (self.rate == 0 and self.rare == 0):
             return ids
         noise = keras.random.uniform(ops.shape(ids), seed=self.seed_generator)
-        hit = ops.logical_and(noise < self.rate, ids != 0)
+        hit = ops.logical_and(noise < self.rates(ids), ids != 0)
         return ops.where(hit, ops.cast(self.unknown, ids.dtype), ids)
+
+    def rates(self, ids: Any) -> Any:
+        """Return the probability of replacing each of ids int32[B, T]: float32[B, T]."""
+        kept = 1.0 - self.rate
+        rare = ops.zeros_like(ids, dtype="float32")
+        for count, first in reversed(list(enumerate(self.first_of_count, start=1))):
+            rare = ops.where(ids >= first, self.rare / (self.rare + count), rare)
+        return 1.0 - kept * (1.0 - rare)
 
     def compute_output_spec(self, ids: Any, training: bool = False) -> Any:
         """Return the shape and type of the input."""
@@ -39,5 +67,10 @@ class WordDropout(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        own = {"rate": self.rate, "unknown": self.unknown, "seed": self.seed}
-        return super().get_config() | own
+        return super().get_config() | {
+            "rate": self.rate,
+            "rare": self.rare,
+            "first_of_count": self.first_of_count,
+            "unknown": self.unknown,
+            "seed": self.seed,
+        }

@@ -10,7 +10,6 @@ blend on the validation split, and word vectors start from co-occurrence counts.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,17 @@ import keras
 import numpy as np
 from keras import ops
 
-from pipelines.batching import Batches, EncodedCorpus, Ragged, merge_ragged
+from pipelines.batching import Batches, EncodedCorpus, merge_ragged
+from pipelines.feeding import predict_model
 from pipelines.layers.linear import Blend, NgramLinear, fit_blend, fit_linear
 from pipelines.layers.noise import WordDropout
 from pipelines.layers.recurrent import RecurrentStack, SequencePooling
 from pipelines.text.artifacts import TextArtifacts
 from pipelines.text.classifier_config import BUCKETS, GRAMS, ClassifierConfig
-from pipelines.text.cooccurrence import cooccurrence_vectors
-from pipelines.text.vectors import load_vectors, vector_width
-from pipelines.feeding import predict_model
+from pipelines.text.vectors import vector_width
+from pipelines.text.word_vectors import set_word_vectors
 
-MOST_TOKENS = 5_000_000  # co-occurrence counts of more fill memory and change little
 Encoded = Mapping[str, Any]
-_log = logging.getLogger(__name__)
 
 
 def build(
@@ -99,35 +96,16 @@ def warm_start(
         sample: training rows with n-grams, in memory, for the linear part if there is one.
         extra: rows of other sources, likewise; None if there are none.
     """
-    embedding = model.get_layer("embedding")
-    if config.embeddings is not None:
-        vectors = load_vectors(Path(config.embeddings), artifacts.vocabulary, seed=config.seed)
-        _log.info(
-            "%s: %d words found, %.1f %%", config.embeddings, vectors.found, 100 * vectors.coverage
-        )
-        embedding.set_weights([vectors.matrix])
-    elif config.pretrain:
-        texts = [_head(corpus.ragged("tokens")), *([extra["tokens"]] if extra else [])]
-        _learn_vectors(embedding, merge_ragged(texts), config.seed)
+    texts = [corpus.ragged("tokens"), *([extra["tokens"]] if extra else [])]
+    set_word_vectors(
+        model.get_layer("embedding"),
+        artifacts.vocabulary,
+        given=config.embeddings,
+        texts=texts if config.pretrain else (),
+        seed=config.seed,
+    )
     if config.linear and sample:
         _fit_linear_part(model, config, sample, extra, len(artifacts.labels))
-
-
-def _head(texts: Ragged) -> Ragged:
-    """Return the first texts, up to the most tokens worth counting."""
-    rows = max(1, int(np.searchsorted(np.cumsum(texts.lengths), MOST_TOKENS, side="right")))
-    lengths = texts.lengths[:rows]
-    return Ragged(texts.values[: int(lengths.sum())], lengths)
-
-
-def _learn_vectors(embedding: keras.layers.Embedding, texts: Ragged, seed: int) -> None:
-    """Put co-occurrence vectors into an embedding; words without any keep their random one."""
-    (current,) = embedding.get_weights()
-    size, dimensions = current.shape
-    learned = cooccurrence_vectors(
-        texts.values, texts.lengths, vocabulary_size=size, dimensions=dimensions, seed=seed
-    )
-    embedding.set_weights([np.where(learned.any(axis=1, keepdims=True), learned, current)])
 
 
 def _fit_linear_part(

@@ -16,6 +16,7 @@ def cooccurrence_vectors(
     vocabulary_size: int,
     dimensions: int,
     window: int = 5,
+    positional: bool = False,
     seed: int = 17,
     scale: float = 0.3,
 ) -> np.ndarray:
@@ -30,6 +31,8 @@ def cooccurrence_vectors(
         vocabulary_size: rows of the result.
         dimensions: columns of the result; fewer singular values fill the first columns only.
         window: largest distance of two words that count as near.
+        positional: tell contexts at different distances and sides apart: vectors then show how a
+            word is used (its part of speech) more than what it is about (Levy & Goldberg, 2014).
         seed: starts the solver.
         scale: standard deviation of the result.
 
@@ -37,7 +40,7 @@ def cooccurrence_vectors(
         float32[vocabulary_size, dimensions]; words never seen near another one are rows of zeros.
     """
     association = _positive_mutual_information(
-        _counts(np.asarray(ids, np.int64), lengths, vocabulary_size, window)
+        _counts(np.asarray(ids, np.int64), lengths, vocabulary_size, window, positional)
     )
     vectors = np.zeros((vocabulary_size, dimensions), np.float32)
     rank = min(dimensions, vocabulary_size - 1)
@@ -48,21 +51,26 @@ def cooccurrence_vectors(
     return np.asarray(vectors * (scale / max(float(vectors.std()), 1e-9)), np.float32)
 
 
-def _counts(ids: np.ndarray, lengths: np.ndarray, size: int, window: int) -> sp.csr_matrix:
-    """Count pairs of words at most `window` apart within a text, both ways."""
+def _counts(
+    ids: np.ndarray, lengths: np.ndarray, size: int, window: int, positional: bool
+) -> sp.csr_matrix:
+    """Count pairs of words at most `window` apart within a text: a row a word, columns contexts."""
     texts = np.repeat(np.arange(len(lengths)), lengths)
-    total = sp.csr_matrix((size, size), dtype=np.float32)
+    at_distance = []
     for distance in range(1, window + 1):
         near, far = ids[:-distance], ids[distance:]
         real = (texts[:-distance] == texts[distance:]) & (near >= FIRST_WORD) & (far >= FIRST_WORD)
         ones = np.ones(int(real.sum()), np.float32)
-        total += sp.coo_matrix((ones, (near[real], far[real])), shape=(size, size)).tocsr()
+        at_distance.append(sp.coo_matrix((ones, (near[real], far[real])), (size, size)).tocsr())
+    if positional:
+        return sp.hstack([side for pairs in at_distance for side in (pairs, pairs.T)]).tocsr()
+    total = sum(at_distance, sp.csr_matrix((size, size), dtype=np.float32))
     return total + total.T
 
 
 def _positive_mutual_information(counts: sp.csr_matrix) -> sp.csr_matrix:
     words = np.asarray(counts.sum(axis=1)).ravel()
-    contexts = words**0.75
+    contexts = np.asarray(counts.sum(axis=0)).ravel() ** 0.75
     contexts /= max(float(contexts.sum()), 1.0)
     pairs = counts.tocoo()
     information = np.log(pairs.data / (words[pairs.row] * contexts[pairs.col]))

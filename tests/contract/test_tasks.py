@@ -35,7 +35,7 @@ def fresh_model(case, prepared, **changes):
 def one_step(task, prepared, model):
     learner = task.training_model(model)
     plan = task.batches(prepared.corpora["train"], learner, seed=1).epoch(0)
-    compile_model(learner, task.objective(prepared.artifacts), task.config, 1)
+    compile_model(learner, task.objective(model, prepared.artifacts), task.config, 1)
     inputs, targets, weights = plan[0]
     learner.train_on_batch(inputs, targets, sample_weight=weights)
     return learner
@@ -62,7 +62,7 @@ def test_32_rows_are_overfitted(case):
         case, prepared, **{name: value for name, value in changes.items() if name in known}
     )
     learner = task.training_model(model)
-    compile_model(learner, task.objective(prepared.artifacts), task.config, 1)
+    compile_model(learner, task.objective(model, prepared.artifacts), task.config, 1)
     plan = task.batches(prepared.corpora["train"], learner, seed=1).epoch(0)
     for _ in range(40):
         losses = [
@@ -213,7 +213,7 @@ keras.utils.set_random_seed(1)
 model = task.build_model(artifacts)
 corpus = EncodedCorpus(Path(corpus))
 learner = task.training_model(model)
-compile_model(learner, task.objective(artifacts), task.config, 1)
+compile_model(learner, task.objective(model, artifacts), task.config, 1)
 x, y, w = task.batches(corpus, learner, seed=1).epoch(0)[0]
 learner.train_on_batch(x, y, sample_weight=w)
 names = [tensor.name for tensor in model.inputs]

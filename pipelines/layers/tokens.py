@@ -1,0 +1,115 @@
+"""Vectors of tokens from parts of them: their characters, or any features that are summed."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import keras
+from keras import ops
+
+PACKAGE = "pipelines"
+FILTER_WIDTHS = (2, 3, 4, 5)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class SummedEmbedding(keras.layers.Layer):
+    """The sum of the vectors of a token's features.
+
+    Maps ids int32[B, T, F] to float32[B, T, D]; id 0 is no feature and adds nothing.
+
+    Args:
+        buckets: ids are below it.
+        size: D.
+        initializer: of the vectors.
+    """
+
+    def __init__(
+        self, buckets: int, size: int, *, initializer: str = "uniform", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.buckets, self.size, self.initializer = buckets, size, initializer
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the vectors, float32[buckets, D]."""
+        del input_shape
+        shape = (self.buckets, self.size)
+        self.vectors = self.add_weight(shape, initializer=self.initializer, name="vectors")
+        self.built = True
+
+    def call(self, ids: Any) -> Any:
+        """Return the sums, float32[B, T, D]."""
+        present = ops.cast(ids != 0, self.compute_dtype)
+        return ops.einsum("btf,btfd->btd", present, ops.take(self.vectors, ids, axis=0))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[Any, ...]:
+        """Return [B, T, D]."""
+        return (*input_shape[:-1], self.size)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        own = {"buckets": self.buckets, "size": self.size, "initializer": self.initializer}
+        return super().get_config() | own
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class SpellingEncoder(keras.layers.Layer):
+    """A vector from the characters of each token.
+
+    Maps ids int32[B, T, C], right-padded with 0, to float32[B, T, D]: "cnn" takes the largest
+    response of filters 2 to 5 characters wide (D = 4 × units; Kim et al., 2016), "lstm" the final
+    states of both directions (D = 2 × units; Lample et al., 2016).
+
+    Args:
+        kind: "cnn" or "lstm".
+        characters: size of the vocabulary.
+        size: dimensions of a character's vector.
+        units: filters of each width, or units of each direction.
+    """
+
+    def __init__(
+        self, kind: Literal["cnn", "lstm"], *, characters: int, size: int, units: int, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.settings = {"kind": kind, "characters": characters, "size": size, "units": units}
+        self.embedding = keras.layers.Embedding(characters, size)
+        self.width = units * (len(FILTER_WIDTHS) if kind == "cnn" else 2)
+        if kind == "cnn":
+            self.filters = [
+                keras.layers.Conv1D(units, width, padding="same", activation="relu")
+                for width in FILTER_WIDTHS
+            ]
+        else:
+            # Short rows in large batches: cuDNN gains nothing, and the export must run anywhere.
+            self.lstm = keras.layers.Bidirectional(keras.layers.LSTM(units, use_cudnn=False))
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the weights."""
+        self.embedding.build(input_shape)
+        rows = (None, input_shape[-1], self.settings["size"])
+        for part in self.filters if self.settings["kind"] == "cnn" else [self.lstm]:
+            part.build(rows)
+        self.built = True
+
+    def call(self, ids: Any) -> Any:
+        """Return the vectors, float32[B, T, D]."""
+        batch, steps, characters = ops.shape(ids)
+        flat = ops.reshape(ids, (-1, characters))
+        real = ops.cast(flat != 0, self.compute_dtype)[:, :, None]
+        vectors = self.embedding(flat) * real
+        if self.settings["kind"] == "cnn":
+            # After the rectifier 0 is the least: at padding it can never be the largest response.
+            found = [ops.max(part(vectors) * real, axis=1) for part in self.filters]
+            result = ops.concatenate(found, axis=-1)
+        else:
+            # A padded token has no character; the mask must not be empty.
+            first = ops.arange(characters) == 0
+            result = self.lstm(vectors, mask=ops.logical_or(flat != 0, first))
+        return ops.reshape(result, (batch, steps, self.width))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[Any, ...]:
+        """Return [B, T, D]."""
+        return (*input_shape[:-1], self.width)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return super().get_config() | self.settings

@@ -1,0 +1,152 @@
+"""A recurrent tagger: words, their spelling and their casing in, the best tag sequence out.
+
+    word, characters, casing, affixes -> recurrent stack -> scores of tags -> CRF -> best path
+
+(Huang et al., 2015; Ma & Hovy, 2016.) All outputs are of the decoder: the path and what its
+confidences are computed from. What `fit` trains ends before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras import ops
+
+from pipelines.batching import Ragged
+from pipelines.layers.crf import CRF
+from pipelines.layers.noise import WordDropout
+from pipelines.layers.path_decoder import PathDecoder
+from pipelines.layers.recurrent import RecurrentStack
+from pipelines.layers.tag_constraints import allowed_transitions
+from pipelines.layers.tokens import SpellingEncoder, SummedEmbedding
+from pipelines.text.capital_habits import HABITS
+from pipelines.text.tagger_artifacts import TaggerArtifacts
+from pipelines.text.tagger_config import TaggerConfig
+from pipelines.text.token_features import CASINGS
+from pipelines.text.token_hashes import AFFIX_BUCKETS, AFFIXES
+from pipelines.text.vectors import vector_width
+from pipelines.text.word_vectors import set_word_vectors
+
+
+def build(
+    config: TaggerConfig, artifacts: TaggerArtifacts, *, portable: bool = False
+) -> keras.Model:
+    """Build the whole model.
+
+    Inputs, each padded with 0: "words" int32[B, T] and, by setting, "characters" int32[B, T, C],
+    "casing" and "habits" int32[B, T], "affixes" int32[B, T, A]. Outputs: see `PathDecoder`.
+    `portable` leaves out cuDNN kernels.
+    """
+    words = keras.Input((None,), dtype="int32", name="words")
+    mask = ops.not_equal(words, 0)
+    inputs, vectors = [words], [_word_vectors(words, config, artifacts)]
+    for read in (_characters, _casing, _habits, _affixes):
+        found = read(config, artifacts)
+        if found is not None:
+            inputs.append(found[0])
+            vectors.append(found[1])
+    states = keras.layers.Concatenate(name="tokens")(vectors)
+    kernels = {"use_cudnn": False} if portable else {}
+    states = RecurrentStack.from_run_config(config, **kernels)(states, mask=mask)
+    states = keras.layers.Dropout(config.output_dropout, seed=config.seed)(states)
+    emissions = keras.layers.Dense(len(artifacts.labels), dtype="float32", name="emissions")(states)
+    learned = config.decoder == "crf"
+    potentials = CRF(constraints(artifacts), learned=learned, name="crf")(emissions, mask)
+    return keras.Model(inputs, PathDecoder(name="decoder")(potentials, mask))
+
+
+def constraints(artifacts: TaggerArtifacts) -> Any:
+    """Return which tags may follow one another in the scheme the labels are written in."""
+    return allowed_transitions(artifacts.labels.tokens, artifacts.settings["scheme"])
+
+
+def _word_vectors(words: Any, config: TaggerConfig, artifacts: TaggerArtifacts) -> Any:
+    size = vector_width(Path(config.embeddings)) if config.embeddings else config.embedding_size
+    noise = WordDropout(
+        config.word_dropout,
+        rare=config.rare_dropout,
+        first_of_count=artifacts.settings["first_of_count"],
+        seed=config.seed,
+    )
+    return keras.layers.Embedding(len(artifacts.words), size, name="embedding")(noise(words))
+
+
+def _characters(config: TaggerConfig, artifacts: TaggerArtifacts) -> tuple[Any, Any] | None:
+    """Read the spelling of every word into a vector, float32[B, T, D]."""
+    if config.character_encoder == "none":
+        return None
+    ids = keras.Input((None, config.max_characters), dtype="int32", name="characters")
+    spelling = SpellingEncoder(
+        config.character_encoder,
+        characters=len(artifacts.characters),
+        size=config.character_size,
+        units=config.character_units,
+        name="spelling",
+    )
+    return ids, spelling(ids)
+
+
+def _casing(config: TaggerConfig, artifacts: TaggerArtifacts) -> tuple[Any, Any] | None:
+    del artifacts
+    if not config.casing_size:
+        return None
+    ids = keras.Input((None,), dtype="int32", name="casing")
+    return ids, keras.layers.Embedding(CASINGS, config.casing_size, name="casing_vectors")(ids)
+
+
+def _habits(config: TaggerConfig, artifacts: TaggerArtifacts) -> tuple[Any, Any] | None:
+    del artifacts
+    if not config.casing_size:
+        return None
+    ids = keras.Input((None,), dtype="int32", name="habits")
+    return ids, keras.layers.Embedding(HABITS, config.casing_size, name="habit_vectors")(ids)
+
+
+def _affixes(config: TaggerConfig, artifacts: TaggerArtifacts) -> tuple[Any, Any] | None:
+    """Sum the vectors of a word's prefixes and suffixes, float32[B, T, D]."""
+    del artifacts
+    if not config.affix_size:
+        return None
+    ids = keras.Input((None, AFFIXES), dtype="int32", name="affixes")
+    return ids, SummedEmbedding(AFFIX_BUCKETS, config.affix_size, name="affix_vectors")(ids)
+
+
+def learner(model: keras.Model, config: TaggerConfig) -> keras.Model:
+    """Return what `fit` trains: inputs -> log-potentials float32[B, T, K, K], sharing layers.
+
+    Without a CRF these are of tags that do not depend on one another, so that the loss is the
+    cross-entropy of every tag; the constraints then apply to answers alone.
+    """
+    if config.decoder == "crf":
+        return keras.Model(model.inputs, model.get_layer("crf").output)
+    mask = ops.not_equal(model.get_layer("words").output, 0)
+    free = CRF(None, learned=False, name="independent_tags")
+    return keras.Model(model.inputs, free(model.get_layer("emissions").output, mask))
+
+
+def warm_start(
+    model: keras.Model,
+    config: TaggerConfig,
+    artifacts: TaggerArtifacts,
+    texts: Sequence[Ragged],
+) -> None:
+    """Set word vectors before gradient descent: given ones, or learned from `texts`.
+
+    Args:
+        model: what `build` returned.
+        config: the settings it was built with.
+        artifacts: likewise.
+        texts: word ids to count co-occurrences in; of the training split and unlabelled sources.
+    """
+    set_word_vectors(
+        model.get_layer("embedding"),
+        artifacts.words,
+        given=config.embeddings,
+        texts=texts if config.pretrain else (),
+        seed=config.seed,
+        window=2,
+        positional=True,
+    )

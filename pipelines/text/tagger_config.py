@@ -1,0 +1,80 @@
+"""Settings of a tagger; apart from the model, so that `--help` needs no Keras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from pipelines.config import TextConfig, require
+from pipelines.datasets.tagged import TaggedOptions
+
+CharacterEncoder = Literal["cnn", "lstm", "none"]
+Decoder = Literal["crf", "softmax"]
+SpanScheme = Literal["bioes", "bio"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggerConfig(TextConfig, TaggedOptions):
+    """Settings of a recurrent tagger."""
+
+    epochs: int = 8
+    """Most passes over the training split; early stopping may end sooner."""
+    batch_tokens: int = 1024
+    """Padded tokens in a batch: short rows come in large batches, long rows in small ones."""
+    learning_rate: float = 3e-3
+    """Peak learning rate of the Adam optimizer."""
+    units: int = 128
+    """Units of a recurrent layer, in each direction."""
+    input_dropout: float = 0.4
+    """Share of a recurrent layer's input values dropped, drawn anew at every step."""
+    output_dropout: float = 0.4
+    """Share of the recurrent states' values dropped before the scores of the tags."""
+    max_tokens: int = 256
+    """Longer sentences are cut here in training, and counted; never when the model is used."""
+
+    embedding_size: int = 100
+    """Dimensions of a word's vector; pretrained vectors set their own."""
+    pretrain: bool = True
+    """Start word vectors from co-occurrence counts of the training sentences."""
+    unlabelled: str = "auto"
+    """Further sources to learn word vectors from, by comma; "auto" knows those of the default."""
+    rare_dropout: float = 0.5
+    """a in a / (a + count): how often a word of that count is made unknown in training."""
+    word_dropout: float = 0.0
+    """Share of all words made unknown in training, so that no single word is relied on."""
+
+    character_encoder: CharacterEncoder = "cnn"
+    """How the spelling of a word is read: convolutions, a recurrent layer, or not at all."""
+    character_size: int = 24
+    """Dimensions of a character's vector."""
+    character_units: int = 32
+    """Filters of each width (2 to 5) of the convolutions; units a direction of the LSTM."""
+    max_characters: int = 16
+    """Characters read of a word; of longer ones the head and the tail."""
+    casing_size: int = 8
+    """Dimensions of the vector of a word's casing; 0 leaves casing out."""
+    affix_size: int = 64
+    """Dimensions of the summed vectors of a word's prefixes and suffixes; 0 leaves them out."""
+
+    decoder: Decoder = "crf"
+    """Score whole tag sequences (crf), or each tag by itself; both answer with legal ones only."""
+    span_scheme: SpanScheme = "bioes"
+    """How the model writes spans as tags inside; its answers are BIO."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work, before any data is read."""
+        super().__post_init__()
+        for name in ("word_dropout", "output_dropout"):
+            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
+        require(self.rare_dropout >= 0, "rare_dropout", self.rare_dropout, "0 (off) or more")
+        for name in ("character_size", "character_units", "embedding_size"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in ("casing_size", "affix_size"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "0 (off) or more")
+        require(self.max_characters >= 2, "max_characters", self.max_characters, "at least 2")
+
+    def reading(self) -> TaggedOptions:
+        """Return the options of the reader."""
+        names = [entry.name for entry in fields(TaggedOptions)]
+        chosen = {name: getattr(self, name) for name in names} | {"seed": self.split_seed}
+        return TaggedOptions(**chosen)

@@ -1,0 +1,43 @@
+"""Measure a tagger on held-out sentences while it is trained, as it will be used: by decoding."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from pipelines.batching import Batches
+from pipelines.datasets.tag_schemes import spans_of
+from pipelines.evaluation import spans as counting
+from pipelines.feeding import evaluate_model, predict_model
+from pipelines.text.tagger_artifacts import TaggerArtifacts
+
+
+class TaggerValidation:
+    """Returns the loss, and the accuracy of words or the strict F1 of spans.
+
+    Args:
+        model: the whole model, which shares its layers with what is trained.
+        artifacts: what it was made with.
+        spans: whether tags mark spans.
+    """
+
+    def __init__(self, model: keras.Model, artifacts: TaggerArtifacts, *, spans: bool) -> None:
+        self.model, self.spans = model, spans
+        # Code 0 is a tag the model lacks: where tags mark spans, a span nobody can find.
+        self.tags = ("B-unknown", *artifacts.labels.tokens)
+
+    def __call__(self, learner: keras.Model, batches: Batches) -> dict[str, float]:
+        """Evaluate what is trained, and decode."""
+        values = evaluate_model(learner, batches)
+        codes = predict_model(self.model, batches)[0]
+        gold = batches.corpus.ragged("tags")
+        real = np.arange(codes.shape[1]) < gold.lengths[:, None]
+        if not self.spans:
+            return values | {"accuracy": float((codes[real] == gold.values).mean())}
+        edges = np.cumsum(gold.lengths)[:-1]
+        wanted, found = (
+            [spans_of([self.tags[code] for code in row]) for row in np.split(flat, edges)]
+            for flat in (gold.values, codes[real])
+        )
+        sums = counting.match_counts(wanted, found).sum(axis=0, keepdims=True)
+        return values | {"f1": float(counting.f1(sums)[0])}

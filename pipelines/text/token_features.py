@@ -1,0 +1,125 @@
+"""What a tagger sees of each token: its word, its characters and its casing, in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.batching import Ragged, narrowest
+from pipelines.text.tagger_artifacts import TaggerArtifacts
+from pipelines.text.token_hashes import AFFIX_BUCKETS, affixes, of_distinct
+from pipelines.text.tokenizer import Tokenizer
+
+# The first pattern that fits a whole token decides its class; 0 is padding, 1 fits nothing.
+_CASINGS = (
+    r"[\p{P}\p{S}]+",
+    r"\PL*\p{Nd}\PL*",
+    r".*\p{Nd}.*",
+    r"[^\p{Lu}\p{Lt}]*",
+    r"[\p{Lu}\p{Lt}]",
+    r"[\p{Lu}\p{Lt}][^\p{Lu}\p{Lt}]*",
+    r"[^\p{Ll}]*",
+)
+CASINGS = len(_CASINGS) + 2
+_NO_TOKEN = " "  # stands in a row without tokens; no token is blank
+
+
+def casing(tokens: tf.Tensor) -> tf.Tensor:
+    """Class the writing of tokens, string[N]: int32[N] in 1..8.
+
+    2 marks, 3 number, 4 letters with digits, 5 no capital (also scripts without case), 6 one
+    capital letter, 7 capitalised, 8 capitals only, 1 anything else, such as mixed case.
+    """
+    classes = tf.ones_like(tokens, tf.int32)
+    for number, pattern in reversed(list(enumerate(_CASINGS, start=2))):
+        fits = tf.strings.regex_full_match(tokens, f"(?s){pattern}")
+        classes = tf.where(fits, number, classes)
+    return classes
+
+
+class TokenFeatures:
+    """Turns ragged tokens into the inputs of a tagger.
+
+    Args:
+        artifacts: vocabularies and the number of characters kept of a token: of longer ones the
+            head and the tail stay, for prefixes and endings tell the most.
+    """
+
+    def __init__(self, artifacts: TaggerArtifacts) -> None:
+        self.words = Tokenizer(artifacts.words, lowercase=artifacts.settings["lowercase"])
+        self.characters = Tokenizer(artifacts.characters, level="char", lowercase=False)
+        self.width = artifacts.settings["max_characters"]
+        self.habits = tf.constant(artifacts.habits)
+
+    @property
+    def layers(self) -> tuple[Tokenizer, ...]:
+        """The layers whose tables an exported graph needs."""
+        return (self.words, self.characters)
+
+    def ragged(self, tokens: tf.RaggedTensor) -> dict[str, tf.RaggedTensor]:
+        """Return features of tokens, string ragged [B, (T)].
+
+        Returns:
+            "words", "casing" and "habits" int32 [B, (T)], "characters" int32 [B, (T), C] and
+            "affixes" int32 [B, (T), A].
+        """
+        words = self.words.encode_tokens(tokens)
+        flat = tokens.flat_values
+        return {
+            "words": words,
+            "characters": tokens.with_flat_values(of_distinct(self._characters, flat)),
+            "casing": tokens.with_flat_values(of_distinct(casing, flat)),
+            "habits": words.with_flat_values(tf.gather(self.habits, words.flat_values)),
+            "affixes": tokens.with_flat_values(affixes(flat)),
+        }
+
+    def dense(self, tokens: tf.RaggedTensor) -> dict[str, tf.Tensor]:
+        """Return the features padded with 0; a row without tokens gets one unknown token."""
+        empty = tf.cast(tokens.row_lengths() == 0, tf.int64)
+        stand_in = tf.fill([tf.reduce_sum(empty)], _NO_TOKEN)
+        filled = tf.concat([tokens, tf.RaggedTensor.from_row_lengths(stand_in, empty)], axis=1)
+        return {name: values.to_tensor(0) for name, values in self.ragged(filled).items()}
+
+    def _characters(self, tokens: tf.Tensor) -> tf.Tensor:
+        """Number the characters of tokens, string[N]: int32[N, C], padded with 0."""
+        ids = self.characters.encode(tokens)
+        place = tf.ragged.range(ids.row_lengths()).flat_values
+        lengths = tf.gather(ids.row_lengths(), ids.value_rowids())
+        head = self.width // 2
+        kept = (place < head) | (place >= lengths - (self.width - head))
+        rows = tf.boolean_mask(ids.value_rowids(), kept)
+        short = tf.RaggedTensor.from_value_rowids(
+            tf.boolean_mask(ids.flat_values, kept), rows, ids.nrows()
+        )
+        return short.to_tensor(0, shape=[None, self.width])
+
+    def _largest(self, name: str) -> int:
+        sizes = {
+            "words": len(self.words.vocabulary or ()),
+            "characters": len(self.characters.vocabulary or ()),
+        }
+        return sizes.get(name, AFFIX_BUCKETS)
+
+    def encode(self, sentences: Sequence[Sequence[str]]) -> dict[str, Ragged]:
+        """Return the features of a chunk of sentences as flat arrays."""
+        features = self.ragged(ragged_tokens(sentences))
+        lengths = np.array([len(sentence) for sentence in sentences])
+        return {
+            name: Ragged(narrowest(values.flat_values.numpy(), self._largest(name)), lengths)
+            for name, values in features.items()
+        }
+
+
+def ragged_tokens(sentences: Sequence[Sequence[str]]) -> tf.RaggedTensor:
+    """Return sentences as string ragged [B, (T)]."""
+    flat = [token for sentence in sentences for token in sentence]
+    strings = tf.constant(flat, tf.string, shape=[len(flat)])
+    return tf.RaggedTensor.from_row_lengths(strings, [len(sentence) for sentence in sentences])
+
+
+def unpadded(tokens: Any) -> tf.RaggedTensor:
+    """Return string[B, T] without the "" that pad rows on the right."""
+    return tf.RaggedTensor.from_tensor(tokens, padding="")
