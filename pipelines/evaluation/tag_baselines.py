@@ -121,6 +121,7 @@ class FeatureCrf:
         spans: whether tags are BIO, and answers are to be valid BIO.
         grid: pairs of L1 and L2 weight.
         max_iterations: of L-BFGS.
+        tuning_iterations: of L-BFGS for each entry of the grid, if fewer.
         tuning_words: bound on the words learned from for each entry of the grid.
         max_work: bound on training words × work for a word, which grows with the square of the
             number of tags.
@@ -136,7 +137,8 @@ class FeatureCrf:
         *,
         spans: bool,
         grid: Sequence[tuple[float, float]] = GRID,
-        max_iterations: int = 100,
+        max_iterations: int = 150,
+        tuning_iterations: int = 80,
         tuning_words: int = 40_000,
         max_work: float = 3e8,
         seed: int = 17,
@@ -144,6 +146,7 @@ class FeatureCrf:
         self.spans = spans
         self.grid = list(grid)
         self.max_iterations = max_iterations
+        self.tuning_iterations = min(tuning_iterations, max_iterations)
         self.tuning_words = tuning_words
         self.max_work = max_work
         self.seed = seed
@@ -160,7 +163,7 @@ class FeatureCrf:
         bound = int(self.max_work / (classes**2 + _FEATURES_A_WORD * classes + 1))
         drawn = self._draw(train, bound, "training")
         self.chosen_ = self._tune(drawn, self._draw(valid, bound, "validation"))
-        self.tagger_ = self._learn(drawn, self.chosen_)
+        self.tagger_ = self._learn(drawn, self.chosen_, self.max_iterations)
         l1, l2 = self.chosen_
         self.notes.append(f"L1 = {l1:g}, L2 = {l2:g}, chosen on the validation split")
         _log.info("%s: learned in %.0f s", CRF, time.monotonic() - started)
@@ -197,7 +200,7 @@ class FeatureCrf:
         best, chosen = -1.0, self.grid[0]
         for weights in self.grid:
             started = time.monotonic()
-            value = self._value(self._learn(sample, weights), valid)
+            value = self._value(self._learn(sample, weights, self.tuning_iterations), valid)
             name = "validation F1" if self.spans else "validation accuracy"
             _log.info(
                 "%s: L1 = %g, L2 = %g: %s %.4f (%.0f s)",
@@ -228,7 +231,7 @@ class FeatureCrf:
         return sum(wanted == found for wanted, found in pairs) / len(pairs)
 
     def _learn(
-        self, sentences: Iterable[Tagged], weights: tuple[float, float]
+        self, sentences: Iterable[Tagged], weights: tuple[float, float], iterations: int
     ) -> pycrfsuite.Tagger:
         trainer = pycrfsuite.Trainer(algorithm="lbfgs", verbose=False)
         for sentence in sentences:
@@ -238,7 +241,7 @@ class FeatureCrf:
             {
                 "c1": l1,
                 "c2": l2,
-                "max_iterations": self.max_iterations,
+                "max_iterations": iterations,
                 "feature.possible_transitions": True,
             }
         )
