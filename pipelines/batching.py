@@ -7,6 +7,7 @@ the rows of the batch at hand. NumPy only: training from a corpus needs no Tenso
 
 from __future__ import annotations
 
+import copy
 import json
 import mmap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -237,6 +238,12 @@ class Batches:
 
     def __len__(self) -> int:
         return len(plan_batches(self.lengths, self._budget, rng=None))
+
+    def with_inputs(self, names: Iterable[str]) -> Batches:
+        """Return the same batches with other features as inputs."""
+        other = copy.copy(self)
+        other.inputs = tuple(names)
+        return other
 
     def load(self, rows: np.ndarray) -> tuple[Batch, np.ndarray, np.ndarray]:
         """Read one batch: inputs by name, targets, and weights float32[B]."""

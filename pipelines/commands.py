@@ -57,7 +57,8 @@ def train(task: Task[Any, Any], options: TrainOptions) -> int:
 
     console = Console(file=sys.stderr)
     logging.basicConfig(format="%(levelname)s  %(message)s")
-    logging.getLogger("pipelines.text").setLevel(logging.INFO)  # coverage of word vectors
+    for talkative in ("pipelines.text", "pipelines.evaluation.tag_baselines"):
+        logging.getLogger(talkative).setLevel(logging.INFO)  # word vectors found, long tuning
     with console.status("loading TensorFlow"):
         import_quietly("tensorflow", "keras")
     version = pipeline.train(

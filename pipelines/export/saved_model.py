@@ -57,7 +57,9 @@ def write_saved_model(folder: Path, endpoints: Mapping[str, Endpoint]) -> None:
     archive = keras.export.ExportArchive()
     resources = {id(item): item for entry in endpoints.values() for item in entry.resources}
     for resource in resources.values():
-        archive.track(resource)
+        # Variables that endpoints use are kept anyway; tracking their model would write them twice.
+        if not getattr(resource, "variables", ()):
+            archive.track(resource)
     for name, endpoint in endpoints.items():
         signature = [
             tf.TensorSpec(spec.shape, spec.dtype, name=input_name)

@@ -74,6 +74,7 @@ class CRF(keras.layers.Layer):
                 f"{len(self.constraints.start)} tags, expected {tags} (the size of the emissions' "
                 "last axis); derive them from the same tag list as the layer below"
             )
+        self._tags = tags
         if self.learned:
             self.transitions = self.add_weight((tags, tags), "zeros", name="transitions")
             self.start = self.add_weight((tags,), "zeros", name="start")
@@ -91,7 +92,7 @@ class CRF(keras.layers.Layer):
             mask = ops.ones_like(emissions[..., 0], dtype="bool")
         if not self.learned:
             emissions = ops.log_softmax(emissions)
-        start, moves, end = self._tables(emissions.shape[-1])
+        start, moves, end = self.tables()
         more = ops.pad(mask[:, 1:], ((0, 0), (0, 1)))
         emissions = ops.where(mask[..., None], emissions, 0.0)
         emissions += ops.where(ops.logical_and(mask, ops.logical_not(more))[..., None], end, 0.0)
@@ -101,8 +102,9 @@ class CRF(keras.layers.Layer):
         kind = ops.where(first, 0, ops.where(mask, 1, 2))
         return ops.take(tables, kind, axis=0) + emissions[:, :, None, :]
 
-    def _tables(self, tags: int) -> tuple[Any, Any, Any]:
+    def tables(self) -> tuple[Any, Any, Any]:
         """Return scores of starting [K], following [K, K] and ending [K]; NEVER where illegal."""
+        tags = self._tags
         scores = [ops.zeros((tags,)), ops.zeros((tags, tags)), ops.zeros((tags,))]
         if self.learned:
             scores = [self.start, self.transitions, self.end]

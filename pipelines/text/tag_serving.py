@@ -101,7 +101,7 @@ class TagServing:
     def n_best(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the most probable tag sequences of raw texts, string[B]."""
         pieces = self.contractions.expand(self.splitter.split(text)).pieces
-        potentials = keras.Model(self.model.inputs, self.model.get_layer("crf").output)
+        potentials = keras.Model(self.model.inputs, self.model.get_layer("decoder").input[0])
         codes, probabilities = n_best(potentials(self._inputs(pieces)), ALTERNATIVES)
         present = tf.sequence_mask(pieces.row_lengths(), tf.shape(codes)[2])[:, tf.newaxis]
         tags = tf.gather(self.names, tf.where(present, codes + 1, 0))
@@ -109,8 +109,12 @@ class TagServing:
 
     def transitions(self) -> dict[str, tf.Tensor]:
         """Return what the CRF has learned of steps between tags."""
-        crf = self.model.get_layer("crf")
-        start, moves, end = crf._tables(len(self.artifacts.labels))
+        layers = {layer.name: layer for layer in self.model.layers}
+        start, moves, end = layers["crf"].tables()
+        if "joint" in layers:
+            mix, linear = layers["joint"].mix, layers["linear_crf"].tables()
+            parts = zip((start, moves, end), linear, strict=True)
+            start, moves, end = (mix[0] * own + mix[1] * other for own, other in parts)
         labels = tf.constant(list(self.artifacts.labels.tokens))
         return {"tags": labels, "scores": moves, "start": start, "end": end}
 

@@ -22,7 +22,9 @@ from pipelines.layers.path_decoder import PathDecoder
 from pipelines.layers.recurrent import RecurrentStack
 from pipelines.layers.tag_constraints import allowed_transitions
 from pipelines.layers.tokens import SpellingEncoder, SummedEmbedding
+from pipelines.layers.weighted_sum import WeightedSum
 from pipelines.text.capital_habits import HABITS
+from pipelines.text.clues import CLUE_BUCKETS, CLUES
 from pipelines.text.tagger_artifacts import TaggerArtifacts
 from pipelines.text.tagger_config import TaggerConfig
 from pipelines.text.token_features import CASINGS
@@ -55,6 +57,18 @@ def build(
     emissions = keras.layers.Dense(len(artifacts.labels), dtype="float32", name="emissions")(states)
     learned = config.decoder == "crf"
     potentials = CRF(constraints(artifacts), learned=learned, name="crf")(emissions, mask)
+    if config.linear:
+        clues = keras.Input((None, CLUES), dtype="int32", name="clues")
+        inputs.append(clues)
+        scores = SummedEmbedding(
+            CLUE_BUCKETS,
+            len(artifacts.labels),
+            initializer="zeros",
+            trainable=False,
+            name="linear_emissions",
+        )(clues)
+        chain = CRF(constraints(artifacts), trainable=False, name="linear_crf")(scores, mask)
+        potentials = WeightedSum(name="joint")([potentials, chain])
     return keras.Model(inputs, PathDecoder(name="decoder")(potentials, mask))
 
 
@@ -120,11 +134,12 @@ def learner(model: keras.Model, config: TaggerConfig) -> keras.Model:
     Without a CRF these are of tags that do not depend on one another, so that the loss is the
     cross-entropy of every tag; the constraints then apply to answers alone.
     """
+    inputs = [tensor for tensor in model.inputs if tensor.name != "clues"]
     if config.decoder == "crf":
-        return keras.Model(model.inputs, model.get_layer("crf").output)
+        return keras.Model(inputs, model.get_layer("crf").output)
     mask = ops.not_equal(model.get_layer("words").output, 0)
     free = CRF(None, learned=False, name="independent_tags")
-    return keras.Model(model.inputs, free(model.get_layer("emissions").output, mask))
+    return keras.Model(inputs, free(model.get_layer("emissions").output, mask))
 
 
 def warm_start(

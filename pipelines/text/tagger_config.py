@@ -56,6 +56,11 @@ class TaggerConfig(TextConfig, TaggedOptions):
     affix_size: int = 64
     """Dimensions of the summed vectors of a word's prefixes and suffixes; 0 leaves them out."""
 
+    linear: bool = False
+    """Join the network with a linear CRF over hashed features, fitted first: for small sets."""
+    linear_penalty: float = 0.3
+    """Weight of the squared weights of the linear CRF (c2 of CRFsuite)."""
+
     decoder: Decoder = "crf"
     """Score whole tag sequences (crf), or each tag by itself; both answer with legal ones only."""
     span_scheme: SpanScheme = "bioes"
@@ -71,6 +76,7 @@ class TaggerConfig(TextConfig, TaggedOptions):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("casing_size", "affix_size"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "0 (off) or more")
+        require(self.linear_penalty >= 0, "linear_penalty", self.linear_penalty, "0 or more")
         require(self.max_characters >= 2, "max_characters", self.max_characters, "at least 2")
 
     def reading(self) -> TaggedOptions:

@@ -37,6 +37,7 @@ def fit_tagger_artifacts(
         "max_characters": config.max_characters,
         "max_tokens": config.max_tokens,
         "scheme": config.span_scheme if spans else "none",
+        "linear": config.linear,
         "known_words": known,
         "first_of_count": _first_of_count(words, counts, known),
         "train_counts": _train_counts(splits.train, spans=spans),

@@ -29,7 +29,8 @@ class TaggerValidation:
     def __call__(self, learner: keras.Model, batches: Batches) -> dict[str, float]:
         """Evaluate what is trained, and decode."""
         values = evaluate_model(learner, batches)
-        codes = predict_model(self.model, batches)[0]
+        whole = batches.with_inputs(tensor.name for tensor in self.model.inputs)
+        codes = predict_model(self.model, whole)[0]
         gold = batches.corpus.ragged("tags")
         real = np.arange(codes.shape[1]) < gold.lengths[:, None]
         if not self.spans:

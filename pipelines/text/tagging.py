@@ -121,14 +121,26 @@ class Tagging(Task[TaggedSentence, TaggerConfig]):
         return tagger.learner(model, self.config)
 
     def initialise(self, model: keras.Model, prepared: Prepared) -> None:
-        """Set word vectors."""
+        """Set word vectors, and fit the linear part if there is one."""
         from pipelines.text import tagger
+        from pipelines.text.linear_crf import fit_linear_crf
         from pipelines.text.tagger_encoding import word_ids
 
         texts = [prepared.corpora["train"].ragged("words")]
         if prepared.splits.extra is not None:
             texts.append(word_ids(prepared.splits.extra, prepared.artifacts))
         tagger.warm_start(model, self.config, prepared.artifacts, texts)
+        if self.config.linear:
+            labels = prepared.artifacts.labels.tokens
+            penalty = self.config.linear_penalty
+            fit_linear_crf(model, prepared.corpora["train"], labels, penalty=penalty)
+
+    def calibrate(self, model: keras.Model, prepared: Prepared) -> None:
+        """Weigh network and linear part by likelihood on the validation split."""
+        from pipelines.text.linear_crf import weigh_parts
+
+        if self.config.linear:
+            weigh_parts(model, self.batches(prepared.corpora["valid"], model))
 
     def objective(self, model: keras.Model, artifacts: TaggerArtifacts) -> Objective:
         """Return the likelihood of the gold tags; validate by decoding, as the model is used."""

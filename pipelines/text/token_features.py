@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.batching import Ragged, narrowest
+from pipelines.text.clues import CLUE_BUCKETS, clues
 from pipelines.text.tagger_artifacts import TaggerArtifacts
 from pipelines.text.token_hashes import AFFIX_BUCKETS, affixes, of_distinct
 from pipelines.text.tokenizer import Tokenizer
@@ -53,6 +54,7 @@ class TokenFeatures:
         self.characters = Tokenizer(artifacts.characters, level="char", lowercase=False)
         self.width = artifacts.settings["max_characters"]
         self.habits = tf.constant(artifacts.habits)
+        self.linear = artifacts.settings["linear"]
 
     @property
     def layers(self) -> tuple[Tokenizer, ...]:
@@ -63,17 +65,20 @@ class TokenFeatures:
         """Return features of tokens, string ragged [B, (T)].
 
         Returns:
-            "words", "casing" and "habits" int32 [B, (T)], "characters" int32 [B, (T), C] and
-            "affixes" int32 [B, (T), A].
+            "words", "casing" and "habits" int32 [B, (T)], "characters" int32 [B, (T), C],
+            "affixes" int32 [B, (T), A] and, where there is a linear part, "clues".
         """
         words = self.words.encode_tokens(tokens)
         flat = tokens.flat_values
+        habits = words.with_flat_values(tf.gather(self.habits, words.flat_values))
+        further = {"clues": clues(tokens, habits)} if self.linear else {}
         return {
             "words": words,
             "characters": tokens.with_flat_values(of_distinct(self._characters, flat)),
             "casing": tokens.with_flat_values(of_distinct(casing, flat)),
-            "habits": words.with_flat_values(tf.gather(self.habits, words.flat_values)),
+            "habits": habits,
             "affixes": tokens.with_flat_values(affixes(flat)),
+            **further,
         }
 
     def dense(self, tokens: tf.RaggedTensor) -> dict[str, tf.Tensor]:
@@ -100,6 +105,7 @@ class TokenFeatures:
         sizes = {
             "words": len(self.words.vocabulary or ()),
             "characters": len(self.characters.vocabulary or ()),
+            "clues": CLUE_BUCKETS,
         }
         return sizes.get(name, AFFIX_BUCKETS)
 

@@ -1,12 +1,12 @@
 """Hashed features of tokens, in the graph: affixes to embed, and clues for a linear part.
 
-A feature is a number from 1 to the number of buckets minus 1; 0 is none. Names of features are
-hashed with their values, so that "prefix re" and "suffix re" are two features.
+A feature is a number from 2 to the number of buckets minus 1; 0 is none, and 1 is the edge of a
+row. Names of features are hashed with their values, so that "prefix re" and "suffix re" are two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
@@ -36,27 +36,36 @@ def of_distinct(function: Callable[[tf.Tensor], tf.Tensor], tokens: tf.Tensor) -
 
 
 def _affixes(tokens: tf.Tensor) -> tf.Tensor:
-    lowered = units.lower(tokens)
-    lengths = tf.strings.length(lowered, unit="UTF8_CHAR")
-    columns = [
-        *(_sized(lowered, lengths, size, 0, "prefix") for size in AFFIX_LENGTHS["prefix"]),
-        *(_sized(lowered, lengths, size, -size, "suffix") for size in AFFIX_LENGTHS["suffix"]),
-    ]
-    return tf.stack(columns, axis=1)
+    return tf.stack(sized_affixes(units.lower(tokens), AFFIX_LENGTHS, AFFIX_BUCKETS), axis=1)
 
 
-def _sized(words: tf.Tensor, lengths: tf.Tensor, size: int, start: int, name: str) -> tf.Tensor:
-    """Hash one affix of each word; 0 where the word is shorter than it."""
-    long_enough = lengths >= size
-    safe = tf.where(long_enough, words, "\x00" * size)  # substr refuses to start outside a string
-    affix = tf.strings.substr(safe, start, size, unit="UTF8_CHAR")
-    return tf.where(long_enough, hashed(affix, f"{name}{size}", AFFIX_BUCKETS), 0)
+def sized_affixes(
+    words: tf.Tensor, lengths: Mapping[str, tuple[int, ...]], buckets: int
+) -> list[tf.Tensor]:
+    """Hash the prefixes and suffixes of words, string[N], each int32[N].
+
+    Args:
+        words: in lower case.
+        lengths: of "prefix" and of "suffix", in code points; 0 stands where a word is shorter.
+        buckets: numbers are below it.
+    """
+    sizes = tf.strings.length(words, unit="UTF8_CHAR")
+    columns = []
+    for name, wanted in lengths.items():
+        for size in wanted:
+            long_enough = sizes >= size
+            # substr refuses to start outside a string
+            safe = tf.where(long_enough, words, "\x00" * size)
+            start = 0 if name == "prefix" else -size
+            affix = tf.strings.substr(safe, start, size, unit="UTF8_CHAR")
+            columns.append(tf.where(long_enough, hashed(affix, f"{name}{size}", buckets), 0))
+    return columns
 
 
 def hashed(values: tf.Tensor, name: str, buckets: int) -> tf.Tensor:
-    """Hash values, string[N], of the feature `name`: int32[N] in 1..buckets-1."""
+    """Hash values, string[N], of the feature `name`: int32[N] in 2..buckets-1."""
     named = tf.strings.join([f"{name}=", values])
-    return tf.cast(tf.strings.to_hash_bucket_fast(named, buckets - 1), tf.int32) + 1
+    return tf.cast(tf.strings.to_hash_bucket_fast(named, buckets - 2), tf.int32) + 2
 
 
 def shape(tokens: tf.Tensor) -> tf.Tensor:
@@ -75,7 +84,7 @@ def neighbours(ids: tf.RaggedTensor, offset: int, *, buckets: int) -> tf.RaggedT
         buckets: a power of two.
 
     Returns:
-        int32 ragged [B, (T), F]; 0 beyond the ends of a row.
+        int32 ragged [B, (T), F]; beyond the ends of a row a feature that says so.
     """
     flat = tf.cast(ids.flat_values, tf.int64)
     spread = tf.cast(tf.math.floormod(flat * _SPREAD[offset], buckets), tf.int32)
@@ -83,4 +92,5 @@ def neighbours(ids: tf.RaggedTensor, offset: int, *, buckets: int) -> tf.RaggedT
     place = tf.ragged.range(ids.row_lengths()).flat_values
     lengths = tf.gather(ids.row_lengths(), ids.value_rowids())
     inside = (place + offset >= 0) & (place + offset < lengths)
-    return ids.with_flat_values(tf.where(inside[:, tf.newaxis], moved, 0))
+    edge = _SPREAD[offset] % buckets  # where feature 1, the edge, would go
+    return ids.with_flat_values(tf.where(inside[:, tf.newaxis], moved, edge))
