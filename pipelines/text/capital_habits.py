@@ -39,13 +39,18 @@ def capital_habits(
     habits = np.full(len(vocabulary), UNSEEN, np.int32)
     habits[: len(vocabulary.reserved)] = 0
     for number, word in enumerate(vocabulary.tokens):
-        key = word if lowercase else word.lower()
+        key = word if lowercase else lowered(word)
         capitals, all_seen = upper.get(key, 0), upper.get(key, 0) + lower.get(key, 0)
         if number >= len(vocabulary.reserved) and all_seen:
             share = min(int(_RATIOS * capitals / all_seen), _RATIOS - 1)
             often = sum(all_seen >= bound for bound in _COUNTS)
             habits[number] = UNSEEN + 1 + share * (len(_COUNTS) + 1) + often
     return habits
+
+
+def lowered(word: str) -> str:
+    """Lower-case a word as `units.lower` does in the graph, one code point for one."""
+    return word.replace("İ", "i").lower()
 
 
 def _count(tokens: Sequence[str], upper: dict[str, int], lower: dict[str, int]) -> None:
@@ -55,4 +60,4 @@ def _count(tokens: Sequence[str], upper: dict[str, int], lower: dict[str, int]) 
     for before, token in pairwise(tokens):
         if token[:1].isalpha() and before not in _SENTENCE_ENDS and before[:1] != "@":
             counts = upper if token[0].isupper() else lower
-            counts[token.lower()] = counts.get(token.lower(), 0) + 1
+            counts[lowered(token)] = counts.get(lowered(token), 0) + 1

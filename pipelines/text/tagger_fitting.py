@@ -9,7 +9,7 @@ from pipelines.datasets.rows import Rows
 from pipelines.datasets.splits import Splits
 from pipelines.datasets.tag_schemes import spans_of, to_bioes
 from pipelines.datasets.tagged import TaggedSentence
-from pipelines.text.capital_habits import capital_habits
+from pipelines.text.capital_habits import capital_habits, lowered
 from pipelines.text.contractions import learn_contractions
 from pipelines.text.fitting import fit_vocabulary
 from pipelines.text.tagger_artifacts import TaggerArtifacts
@@ -65,8 +65,8 @@ def _word_counts(rows: Rows[TaggedSentence] | None, *, lowercase: bool) -> Count
     if not lowercase:
         return raw
     folded: Counter[str] = Counter()
-    lowered = lower(ragged_tokens([list(raw)]).flat_values).numpy()
-    for word, count in zip(lowered, raw.values(), strict=True):
+    in_lower = lower(ragged_tokens([list(raw)]).flat_values).numpy()
+    for word, count in zip(in_lower, raw.values(), strict=True):
         folded[word.decode()] += count
     return folded
 
@@ -113,7 +113,7 @@ class KnownWords(Container[str]):
         self._lowercase = artifacts.settings["lowercase"]
 
     def __contains__(self, word: object) -> bool:
-        return (str(word).lower() if self._lowercase else word) in self._words
+        return (lowered(str(word)) if self._lowercase else word) in self._words
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._words)
