@@ -37,6 +37,8 @@ class NerConfig(TaggerConfig):
     """Share of the recurrent states' values dropped before the scores of the tags."""
     word_dropout: float = 0.1
     """Share of all words made unknown in training, so that no single word is relied on."""
+    freeze_vectors: bool = True
+    """Do not train the vectors words start from, but a projection of them: for small sets."""
     affix_size: int = 48
     """Dimensions of the summed vectors of a word's prefixes and suffixes; 0 leaves them out."""
     span_scheme: SpanScheme = "bio"

@@ -10,6 +10,8 @@ from markupsafe import Markup
 from pipelines.evaluation import plots, wording
 from pipelines.evaluation.sections import Figure, Table
 
+LABELS_SIDE_BY_SIDE = 6
+
 
 def score_table(scores: Sequence[Mapping[str, Any]]) -> Table:
     """Every score with its interval, and each baseline's with the paired difference."""
@@ -92,7 +94,7 @@ def _learning_figure(
     titles = {name: _curve_name(name) for name in names}
     curves = {titles[name]: [row.get(name) for row in history] for name in names}
     label = "loss" if len(names) > 1 else titles[names[0]]
-    caption = f"{' and '.join(titles.values()).capitalize()} after each epoch."
+    caption = f"{wording.sentence(' and '.join(titles.values()))} after each epoch."
     ends = [
         f"{title} from {wording.number(values[0])} to {wording.number(values[-1])}"
         for title, values in curves.items()
@@ -111,13 +113,20 @@ def _curve_name(name: str) -> str:
 
 
 def data_counts(data: Mapping[str, Any]) -> Table | None:
-    """Rows per split and label (the first thirty labels); None when nothing was counted."""
+    """Rows per split, and each label's count (the first thirty); None when nothing was counted.
+
+    A row of the table is a split, or a label where there are more than fit side by side.
+    """
     counts, by_label = data.get("counts") or {}, data.get("label_counts") or {}
     if not counts:
         return None
     labels = list(dict.fromkeys(label for split in by_label.values() for label in split))[:30]
+    header = ["split", "rows", *labels]
     rows = [
         [split, f"{count:,}", *(f"{by_label.get(split, {}).get(label, 0):,}" for label in labels)]
         for split, count in counts.items()
     ]
-    return Table(columns=["split", "rows", *labels], rows=rows, caption="Rows by split and label.")
+    if len(labels) > LABELS_SIDE_BY_SIDE:
+        header, *rows = (list(column) for column in zip(header, *rows, strict=True))
+    caption = "Rows of each split, and how often each label occurs in them."
+    return Table(columns=header, rows=rows, caption=caption)

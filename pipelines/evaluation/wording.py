@@ -15,6 +15,8 @@ _NAMES = {
     "rmse": "RMSE",
     "mase": "MASE",
     "bleu": "BLEU",
+    "ner": "NER",
+    "pos": "POS",
     "chrf": "chrF",
     "ter": "TER",
 }

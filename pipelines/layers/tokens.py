@@ -24,10 +24,11 @@ class SummedEmbedding(keras.layers.Layer):
     """
 
     def __init__(
-        self, buckets: int, size: int, *, initializer: str = "uniform", **kwargs: Any
+        self, buckets: int, size: int, *, initializer: Any = "uniform", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.buckets, self.size, self.initializer = buckets, size, initializer
+        self.buckets, self.size = buckets, size
+        self.initializer = keras.initializers.get(initializer)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the vectors, float32[buckets, D]."""
@@ -47,7 +48,8 @@ class SummedEmbedding(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        own = {"buckets": self.buckets, "size": self.size, "initializer": self.initializer}
+        initializer = keras.initializers.serialize(self.initializer)
+        own = {"buckets": self.buckets, "size": self.size, "initializer": initializer}
         return super().get_config() | own
 
 

@@ -12,10 +12,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 from pipelines.text import units
+from pipelines.text.feature_sizes import CLUE_BUCKETS, CLUE_LENGTHS
 from pipelines.text.token_hashes import hashed, neighbours, of_distinct, shape, sized_affixes
 
-CLUE_BUCKETS = 1 << 17
-_LENGTHS = (1, 2, 3, 4)
 _SHAPE_START = 3  # characters of a shape that go with a habit
 
 
@@ -42,13 +41,10 @@ def clues(tokens: tf.RaggedTensor, habits: tf.RaggedTensor) -> tf.RaggedTensor:
     return tokens.with_flat_values(tf.concat([part.flat_values for part in parts], axis=1))
 
 
-CLUES = 2 + 2 * len(_LENGTHS) + 2 + 4 * 2 + 2
-
-
 def _own(tokens: tf.Tensor) -> tf.Tensor:
     """Hash what a token, string[N], is by itself; the first two columns are its word and shape."""
     lowered = units.lower(tokens)
     word = hashed(lowered, "word", CLUE_BUCKETS)
     form = hashed(shape(tokens), "shape", CLUE_BUCKETS)
-    affixes = sized_affixes(lowered, {"prefix": _LENGTHS, "suffix": _LENGTHS}, CLUE_BUCKETS)
+    affixes = sized_affixes(lowered, {"prefix": CLUE_LENGTHS, "suffix": CLUE_LENGTHS}, CLUE_BUCKETS)
     return tf.stack([word, form, *affixes], axis=1)

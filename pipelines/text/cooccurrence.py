@@ -17,6 +17,7 @@ def cooccurrence_vectors(
     dimensions: int,
     window: int = 5,
     positional: bool = False,
+    unit_length: bool = False,
     seed: int = 17,
     scale: float = 0.3,
 ) -> np.ndarray:
@@ -33,6 +34,7 @@ def cooccurrence_vectors(
         window: largest distance of two words that count as near.
         positional: tell contexts at different distances and sides apart: vectors then show how a
             word is used (its part of speech) more than what it is about (Levy & Goldberg, 2014).
+        unit_length: give all words vectors of one length, rare and frequent ones alike.
         seed: starts the solver.
         scale: standard deviation of the result.
 
@@ -48,6 +50,8 @@ def cooccurrence_vectors(
         return vectors
     left, values, _ = svds(association, k=rank, random_state=seed)
     vectors[:, :rank] = left * np.sqrt(values)
+    if unit_length:
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
     return np.asarray(vectors * (scale / max(float(vectors.std()), 1e-9)), np.float32)
 
 

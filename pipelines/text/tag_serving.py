@@ -11,9 +11,11 @@ from pipelines.datasets.tag_schemes import type_of
 from pipelines.export.saved_model import Endpoint
 from pipelines.layers.crf_decoding import n_best
 from pipelines.text.contractions import Contractions
+from pipelines.text.hyphens import join_hyphens
 from pipelines.text.tagger_artifacts import TaggerArtifacts
 from pipelines.text.token_features import TokenFeatures, unpadded
 from pipelines.text.tokenizer import Tokenizer
+from pipelines.text.units import Tokens
 
 ALTERNATIVES = 5
 _TOKENS = {
@@ -90,21 +92,30 @@ class TagServing:
 
     def serve(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """Tag raw texts, string[B]."""
-        found = self.contractions.expand(self.splitter.split(text))
+        found = self.words(text)
         places = {name: getattr(found, name).to_tensor(0) for name in _PLACES if name != "tokens"}
-        return {"tokens": found.pieces.to_tensor(""), **places, **self._answer(found.pieces)}
+        answer = self._answer(found.pieces, _width(found.pieces))
+        return {"tokens": found.pieces.to_tensor(""), **places, **answer}
+
+    def words(self, text: tf.Tensor) -> Tokens:
+        """Cut raw texts, string[B], into words as the training data has them."""
+        tokens = self.splitter.split(text)
+        if self.artifacts.settings["join_hyphens"]:
+            tokens = join_hyphens(tokens)
+        return self.contractions.expand(tokens)
 
     def serve_tokens(self, tokens: tf.Tensor) -> dict[str, tf.Tensor]:
         """Tag sentences that are cut into tokens, string[B, T] padded with ""."""
-        return self._answer(unpadded(tokens))
+        return self._answer(unpadded(tokens), tf.shape(tokens)[1])
 
     def n_best(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the most probable tag sequences of raw texts, string[B]."""
-        pieces = self.contractions.expand(self.splitter.split(text)).pieces
+        pieces = self.words(text).pieces
         potentials = keras.Model(self.model.inputs, self.model.get_layer("decoder").input[0])
         codes, probabilities = n_best(potentials(self._inputs(pieces)), ALTERNATIVES)
         present = tf.sequence_mask(pieces.row_lengths(), tf.shape(codes)[2])[:, tf.newaxis]
-        tags = tf.gather(self.names, tf.where(present, codes + 1, 0))
+        codes = tf.where(present, codes + 1, 0)[:, :, : _width(pieces)]
+        tags = tf.gather(self.names, codes)
         return {"tokens": pieces.to_tensor(""), "tags": tags, "probabilities": probabilities}
 
     def transitions(self) -> dict[str, tf.Tensor]:
@@ -122,12 +133,16 @@ class TagServing:
         features = self.features.dense(tokens)
         return [features[tensor.name] for tensor in self.model.inputs]
 
-    def _answer(self, tokens: tf.RaggedTensor) -> dict[str, tf.Tensor]:
+    def _answer(self, tokens: tf.RaggedTensor, width: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Tag tokens, string ragged [B, (T)]; what is one a token is padded to `width`."""
         codes, left, right = self.model(self._inputs(tokens), training=False)
         present = tf.sequence_mask(tokens.row_lengths(), tf.shape(codes)[1])
         codes = tf.where(present, codes, 0)
         confidences = tf.where(present, probability(left + right), 0.0)
-        answer = {"tags": tf.gather(self.names, codes), "confidences": confidences}
+        answer = {
+            "tags": tf.gather(self.names, _fitted(codes, width)),
+            "confidences": _fitted(confidences, width),
+        }
         return answer | self._spans(codes, left, right) if self.spans else answer
 
     def _spans(self, codes: tf.Tensor, left: tf.Tensor, right: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -159,6 +174,16 @@ _TRANSITIONS = {
     "start": "float32[K], of beginning with a tag",
     "end": "float32[K], of ending with it",
 }
+
+
+def _width(tokens: tf.RaggedTensor) -> tf.Tensor:
+    return tokens.bounding_shape(axis=1, out_type=tf.int32)
+
+
+def _fitted(values: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    """Cut or pad values, [B, T]: the model takes a step even where no row has a token."""
+    cut = values[:, :width]
+    return tf.pad(cut, [(0, 0), (0, width - tf.shape(cut)[1])])
 
 
 def probability(logs: Any) -> Any:

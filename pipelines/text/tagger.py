@@ -24,13 +24,21 @@ from pipelines.layers.tag_constraints import allowed_transitions
 from pipelines.layers.tokens import SpellingEncoder, SummedEmbedding
 from pipelines.layers.weighted_sum import WeightedSum
 from pipelines.text.capital_habits import HABITS
-from pipelines.text.clues import CLUE_BUCKETS, CLUES
+from pipelines.text.feature_sizes import (
+    AFFIX_BUCKETS,
+    AFFIXES,
+    CASINGS,
+    CLUE_BUCKETS,
+    CLUES,
+)
 from pipelines.text.tagger_artifacts import TaggerArtifacts
 from pipelines.text.tagger_config import TaggerConfig
-from pipelines.text.token_features import CASINGS
-from pipelines.text.token_hashes import AFFIX_BUCKETS, AFFIXES
 from pipelines.text.vectors import vector_width
 from pipelines.text.word_vectors import set_word_vectors
+
+# As wide as the vectors words start from: Keras' own ±0.05 takes epochs to grow, which small sets
+# do not have.
+INITIAL = keras.initializers.RandomNormal(stddev=0.3)
 
 
 def build(
@@ -85,7 +93,17 @@ def _word_vectors(words: Any, config: TaggerConfig, artifacts: TaggerArtifacts) 
         first_of_count=artifacts.settings["first_of_count"],
         seed=config.seed,
     )
-    return keras.layers.Embedding(len(artifacts.words), size, name="embedding")(noise(words))
+    if not config.freeze_vectors:
+        return keras.layers.Embedding(len(artifacts.words), size, name="embedding")(noise(words))
+    # Tuned vectors leave those of words that training lacks behind; frozen ones stay comparable.
+    # What training alone tells of a word has a table of its own, where all others are unknown.
+    frozen = keras.layers.Embedding(len(artifacts.words), size, trainable=False, name="embedding")
+    thinned = WordDropout(config.word_dropout / 2, seed=config.seed + 1)(words)
+    shared = keras.layers.Dense(size // 2, use_bias=False, name="projection")(frozen(thinned))
+    known = artifacts.settings["known_words"]
+    own = keras.layers.Embedding(known, size // 2, INITIAL, name="own_vectors")
+    kept = noise(words)
+    return ops.concatenate([shared, own(ops.where(kept < known, kept, 1))], axis=-1)
 
 
 def _characters(config: TaggerConfig, artifacts: TaggerArtifacts) -> tuple[Any, Any] | None:
@@ -108,7 +126,8 @@ def _casing(config: TaggerConfig, artifacts: TaggerArtifacts) -> tuple[Any, Any]
     if not config.casing_size:
         return None
     ids = keras.Input((None,), dtype="int32", name="casing")
-    return ids, keras.layers.Embedding(CASINGS, config.casing_size, name="casing_vectors")(ids)
+    vectors = keras.layers.Embedding(CASINGS, config.casing_size, INITIAL, name="casing_vectors")
+    return ids, vectors(ids)
 
 
 def _habits(config: TaggerConfig, artifacts: TaggerArtifacts) -> tuple[Any, Any] | None:
@@ -116,7 +135,8 @@ def _habits(config: TaggerConfig, artifacts: TaggerArtifacts) -> tuple[Any, Any]
     if not config.casing_size:
         return None
     ids = keras.Input((None,), dtype="int32", name="habits")
-    return ids, keras.layers.Embedding(HABITS, config.casing_size, name="habit_vectors")(ids)
+    vectors = keras.layers.Embedding(HABITS, config.casing_size, INITIAL, name="habit_vectors")
+    return ids, vectors(ids)
 
 
 def _affixes(config: TaggerConfig, artifacts: TaggerArtifacts) -> tuple[Any, Any] | None:
@@ -125,7 +145,9 @@ def _affixes(config: TaggerConfig, artifacts: TaggerArtifacts) -> tuple[Any, Any
     if not config.affix_size:
         return None
     ids = keras.Input((None, AFFIXES), dtype="int32", name="affixes")
-    return ids, SummedEmbedding(AFFIX_BUCKETS, config.affix_size, name="affix_vectors")(ids)
+    size = config.affix_size
+    vectors = SummedEmbedding(AFFIX_BUCKETS, size, initializer=INITIAL, name="affix_vectors")
+    return ids, vectors(ids)
 
 
 def learner(model: keras.Model, config: TaggerConfig) -> keras.Model:
@@ -164,4 +186,5 @@ def warm_start(
         seed=config.seed,
         window=2,
         positional=True,
+        unit_length=True,
     )

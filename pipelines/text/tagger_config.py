@@ -38,6 +38,8 @@ class TaggerConfig(TextConfig, TaggedOptions):
     """Start word vectors from co-occurrence counts of the training sentences."""
     unlabelled: str = "auto"
     """Further sources to learn word vectors from, by comma; "auto" knows those of the default."""
+    freeze_vectors: bool = False
+    """Do not train the vectors words start from, but a projection of them: for small sets."""
     rare_dropout: float = 0.5
     """a in a / (a + count): how often a word of that count is made unknown in training."""
     word_dropout: float = 0.0

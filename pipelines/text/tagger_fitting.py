@@ -12,6 +12,7 @@ from pipelines.datasets.tagged import TaggedSentence
 from pipelines.text.capital_habits import capital_habits, lowered
 from pipelines.text.contractions import learn_contractions
 from pipelines.text.fitting import fit_vocabulary
+from pipelines.text.hyphens import joins_hyphens
 from pipelines.text.tagger_artifacts import TaggerArtifacts
 from pipelines.text.tagger_config import TaggerConfig
 from pipelines.text.token_features import ragged_tokens
@@ -38,6 +39,7 @@ def fit_tagger_artifacts(
         "max_tokens": config.max_tokens,
         "scheme": config.span_scheme if spans else "none",
         "linear": config.linear,
+        "join_hyphens": joins_hyphens(splits.train),
         "known_words": known,
         "first_of_count": _first_of_count(words, counts, known),
         "train_counts": _train_counts(splits.train, spans=spans),

@@ -9,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.batching import Ragged, narrowest
-from pipelines.text.clues import CLUE_BUCKETS, clues
+from pipelines.text.clues import clues
+from pipelines.text.feature_sizes import AFFIX_BUCKETS, CLUE_BUCKETS
 from pipelines.text.tagger_artifacts import TaggerArtifacts
-from pipelines.text.token_hashes import AFFIX_BUCKETS, affixes, of_distinct
+from pipelines.text.token_hashes import affixes, of_distinct
 from pipelines.text.tokenizer import Tokenizer
 
 # The first pattern that fits a whole token decides its class; 0 is padding, 1 fits nothing.
@@ -24,7 +25,6 @@ _CASINGS = (
     r"[\p{Lu}\p{Lt}][^\p{Lu}\p{Lt}]*",
     r"[^\p{Ll}]*",
 )
-CASINGS = len(_CASINGS) + 2
 _NO_TOKEN = " "  # stands in a row without tokens; no token is blank
 
 

@@ -11,10 +11,8 @@ from collections.abc import Callable, Mapping
 import tensorflow as tf
 
 from pipelines.text import units
+from pipelines.text.feature_sizes import AFFIX_BUCKETS, AFFIX_LENGTHS
 
-AFFIX_LENGTHS = {"prefix": (1, 2, 3, 4), "suffix": (1, 2, 3, 4, 5)}
-AFFIXES = sum(map(len, AFFIX_LENGTHS.values()))
-AFFIX_BUCKETS = 1 << 14
 # Odd, so that multiplying by it modulo a power of two maps features one for one.
 _SPREAD = {-2: 0x9E3779B1, -1: 0x85EBCA77, 1: 0xC2B2AE3D, 2: 0x27D4EB2F}
 _SHAPE = (

@@ -35,6 +35,61 @@ def sentiment(folder):
     return str(path)
 
 
+WORDS = {
+    "DET": ["the", "a", "every"],
+    "ADJ": ["small", "green", "loud", "old"],
+    "NOUN": ["dog", "house", "river", "song", "Anna", "Rome"],
+    "VERB": ["sees", "crosses", "likes", "leaves"],
+    "PUNCT": [".", "!"],
+}
+
+
+def pos(folder):
+    """Sentences of one pattern, some with a contraction, in CoNLL-U."""
+    rng = random.Random(0)
+    blocks = []
+    for number in range(120):
+        tags = ["DET", "ADJ", "NOUN", "VERB", "DET", "NOUN", "PUNCT"][rng.randint(0, 2) :]
+        rows = [(rng.choice(WORDS[tag]), tag) for tag in tags]
+        rows[0] = (f"{rows[0][0]}{number}", rows[0][1])  # distinct sentences, unknown words
+        written = [word for word, _ in rows]
+        lines = [f"{place}\t{word}\t_\t{tag}\t_" for place, (word, tag) in enumerate(rows, 1)]
+        if rng.random() < 0.3:  # "tothe" stands for two words
+            lines[-1:-1] = [
+                f"{len(rows)}-{len(rows) + 1}\ttothe\t_\t_\t_",
+                f"{len(rows)}\tto\t_\tADP\t_",
+                f"{len(rows) + 1}\tthe\t_\tDET\t_",
+            ]
+            lines[-1] = f"{len(rows) + 2}\t{rows[-1][0]}\t_\tPUNCT\t_"
+            written[-1:-1] = ["tothe"]
+        full = [line + "\t_" * 5 for line in lines]
+        blocks.append("\n".join([f"# text = {' '.join(written)}", *full, "", ""]))
+    path = folder / "sentences.conllu"
+    path.write_text("".join(blocks))
+    return str(path)
+
+
+def ner(folder):
+    """Sentences with names of people (one or two words) and places, in columns."""
+    rng = random.Random(0)
+    lines = []
+    for number in range(120):
+        person = rng.choice([["Anna"], ["Bo"], ["Anna", "Berg"], ["Carl", "Dahl"]])
+        place = rng.choice(["Rome", "Oslo", "Lima"])
+        words = [*person, rng.choice(["left", "saw", "liked"]), place, f"on day{number}", "."]
+        tags = [*["B-person", "I-person"][: len(person)], "O", "B-place", "O", "O", "O"]
+        words = " ".join(words).split()
+        lines += [f"{word}\t{tag}" for word, tag in zip(words, tags, strict=True)]
+        lines.append("")
+    path = folder / "names.txt"
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+TAGGER = {"embedding_size": 8, "affix_size": 4, "character_units": 3, "character_size": 4, **TINY}
+
 SAMPLES = {
+    "ner": (ner, TAGGER),
+    "pos": (pos, TAGGER),
     "sentiment": (sentiment, {"embedding_size": 8, **TINY}),
 }
