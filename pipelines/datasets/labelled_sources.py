@@ -139,7 +139,7 @@ def _parts_of_path(source: str) -> tuple[list[Part], list[str]]:
     if path.exists():
         return [Part(path)], []
     if glob.has_magic(source):
-        files = [found for found in _matches(path) if found.is_file()]
+        files = [found for found in matching_paths(path) if found.is_file()]
         if not files:
             raise DataError(f"DATA={source}: no file matches this pattern; check it")
         return _file_parts(files)
@@ -150,7 +150,7 @@ def _parts_of_path(source: str) -> tuple[list[Part], list[str]]:
     )
 
 
-def _matches(pattern: Path) -> list[Path]:
+def matching_paths(pattern: Path) -> list[Path]:
     """Return the paths that match, sorted; the part of the pattern without `*` is a folder."""
     base = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), pattern.parts))
     return sorted(base.glob(str(pattern.relative_to(base))))

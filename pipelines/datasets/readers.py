@@ -98,7 +98,7 @@ def _read_delimited(path: Path, options: ReadOptions) -> Iterator[Record]:
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
     with open_text(path, options.encoding) as stream:
         reader = csv.reader(
-            _without_nul(path, stream),
+            without_nul(path, stream),
             delimiter=delimiter,
             quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
             quotechar='"' if quoted else None,
@@ -107,7 +107,7 @@ def _read_delimited(path: Path, options: ReadOptions) -> Iterator[Record]:
         yield from _rows(path, reader, options.header)
 
 
-def _without_nul(path: Path, stream: Iterable[str]) -> Iterator[str]:
+def without_nul(path: Path, stream: Iterable[str]) -> Iterator[str]:
     """Pass lines on; a NUL is what a damaged disk or a cut binary file leaves in text."""
     for number, line in enumerate(stream, start=1):
         if "\0" in line:

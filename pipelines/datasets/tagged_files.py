@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.datasets.readers import _without_nul
+from pipelines.datasets.readers import without_nul
 from pipelines.datasets.tagged_options import DOCUMENT_MARKER, RawSentence, Reading
 from pipelines.datasets.text_files import describe_missing, open_text, reading_errors
 from pipelines.errors import DataError
@@ -27,7 +27,7 @@ def text_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty; expected tagged sentences, one word a line")
     with reading_errors(path, encoding), open_text(path, encoding) as stream:
-        for number, line in enumerate(_without_nul(path, stream), start=1):
+        for number, line in enumerate(without_nul(path, stream), start=1):
             yield number, line.rstrip("\r\n")
 
 

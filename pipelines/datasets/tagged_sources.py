@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipelines.datasets.conllu import looks_like_conllu, read_conllu
 from pipelines.datasets.labelled_rows import SPLIT_WORDS
-from pipelines.datasets.labelled_sources import _matches
+from pipelines.datasets.labelled_sources import matching_paths
 from pipelines.datasets.package_index import Progress
 from pipelines.datasets.readers import JSON_LINES, PARQUET, format_of
 from pipelines.datasets.sources import fetch, load_catalogue
@@ -174,7 +174,7 @@ def _parts_of_path(source: str) -> tuple[list[Part], list[str]]:
     if path.exists():
         return [Part(path)], []
     if glob.has_magic(source):
-        files = [found for found in _matches(path) if found.is_file()]
+        files = [found for found in matching_paths(path) if found.is_file()]
         if not files:
             raise DataError(f"DATA={source}: no file matches this pattern; check it")
         return _file_parts(files)

@@ -1,0 +1,67 @@
+"""Small real runs of the taggers, pinned to bands."""
+
+import json
+
+import pytest
+from rich.console import Console
+
+from pipelines import pipeline
+from pipelines.registry import find_task
+from pipelines.stages import Stages
+from pipelines.workspace import Folders
+
+pytestmark = pytest.mark.network
+
+
+def small_run(tmp_path_factory, name, source, **settings):
+    folders = Folders(
+        raw=Folders.default().raw,  # fetched once, kept
+        cache=tmp_path_factory.mktemp("cache"),
+        saved_models=tmp_path_factory.mktemp("models"),
+    )
+    task_type = find_task(name)
+    task = task_type(task_type.config_type(**settings))
+    version = pipeline.train(task, source, folders=folders, stages=Stages(Console(quiet=True)))
+    return json.loads((version / "report" / "report.json").read_text())
+
+
+def scores(report):
+    return {score["name"]: score for score in report["scores"]}
+
+
+@pytest.fixture(scope="module")
+def pos(tmp_path_factory):
+    return small_run(
+        tmp_path_factory, "pos", "porttinari",
+        limit=1000, epochs=3, units=64, unlabelled="", batch_tokens=512, learning_rate=5e-3,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ner(tmp_path_factory):
+    return small_run(tmp_path_factory, "ner", "tweet-entities", epochs=4, unlabelled="rated-tweets")
+
+
+def test_porttinari_is_what_was_measured(pos):
+    assert pos["data"]["counts"] == {"train": 6698, "valid": 836, "test": 846}
+    assert pos["data"]["dropped"]["duplicate sentence"] == 38
+
+
+def test_a_thousand_sentences_teach_most_parts_of_speech(pos):
+    found = scores(pos)
+    assert 0.93 <= found["accuracy"]["value"] <= 0.97
+    assert found["accuracy"]["baselines"]["feature CRF"] == pytest.approx(0.951, abs=0.01)
+    assert found["unknown_word_accuracy"]["value"] >= 0.8
+    assert found["word_f1"]["value"] >= 0.98  # contractions and hyphens as in the treebank
+
+
+def test_tweets_are_what_was_measured(ner):
+    assert ner["data"]["counts"] == {"train": 1835, "valid": 230, "test": 230}
+    assert scores(ner)["f1"]["count"] == 136
+    assert scores(ner)["f1"]["baselines"]["feature CRF"] == pytest.approx(0.475, abs=0.02)
+
+
+def test_entities_are_found_after_four_epochs(ner):
+    found = scores(ner)
+    assert 0.40 <= found["f1"]["value"] <= 0.56
+    assert found["partial_f1"]["value"] >= found["f1"]["value"]
