@@ -46,7 +46,7 @@ def encode_sentences(
 def word_ids(rows: Rows[TaggedSentence], artifacts: TaggerArtifacts) -> Ragged:
     """Return the word ids of sentences without tags."""
     words = TokenFeatures(artifacts).words
-    parts = []
+    parts = [Ragged(np.zeros(0, np.int32), np.zeros(0, np.int64))]  # there may be no sentence
     for chunk in rows.chunks():
         tokens = [row.tokens for row in chunk]
         ids = words.encode_tokens(ragged_tokens(tokens)).flat_values.numpy()
