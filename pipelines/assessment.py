@@ -75,7 +75,8 @@ def assess(
             serving = measure_serving(task, rows, process)
             stage.note = (
                 f"{parity.rows:,} raw test rows through the SavedModel in a fresh process, "
-                f"0 differ (largest gap {parity.largest_difference:.1g})"
+                f"0 differ (largest gap {parity.largest_difference:.1g}); "
+                f"{serving['rows_per_second']:,.0f} rows/s"
             )
         with stages.stage("baselines") as stage:
             baselines = task.baselines(prepared.splits)

@@ -130,6 +130,7 @@ class FeatureCrf:
     Attributes:
         chosen_: the L1 and L2 weight of best validation score (the first of equals).
         notes: what a reader of the report has to know, one sentence each.
+        drew_a_part: whether the tagger learned from a part of the training words only.
     """
 
     def __init__(
@@ -151,6 +152,7 @@ class FeatureCrf:
         self.max_work = max_work
         self.seed = seed
         self.notes: list[str] = []
+        self.drew_a_part = False
 
     def fit(self, train: Sequence[Tagged], valid: Sequence[Tagged]) -> FeatureCrf:
         """Tune, learn and return self.
@@ -162,6 +164,7 @@ class FeatureCrf:
         classes = len({tag for sentence in train for tag in sentence.tags})
         bound = int(self.max_work / (classes**2 + _FEATURES_A_WORD * classes + 1))
         drawn = self._draw(train, bound, "training")
+        self.drew_a_part = len(drawn) < sum(bool(sentence.tokens) for sentence in train)
         self.chosen_ = self._tune(drawn, self._draw(valid, bound, "validation"))
         self.tagger_ = self._learn(drawn, self.chosen_, self.max_iterations)
         l1, l2 = self.chosen_

@@ -18,19 +18,13 @@ class ClassifierConfig(TextConfig):
     """Tokens are words, characters, or subword pieces learned on the training split."""
 
     epochs: int = 8
-    """Most passes over the training split; early stopping may end sooner."""
     batch_tokens: int = 4096
-    """Padded tokens in a batch: short rows come in large batches, long rows in small ones."""
     learning_rate: float = 4e-3
-    """Peak learning rate of the Adam optimizer."""
     embedding_size: int = 100
-    """Dimensions of a token's vector; pretrained vectors set their own."""
     pretrain: bool = True
     """Start word vectors from co-occurrence counts of the training texts."""
     input_dropout: float = 0.5
-    """Share of a recurrent layer's input values dropped, drawn anew at every step."""
     variational_dropout: float = 0.2
-    """Share of input channels dropped, the same ones at every step (Gal & Ghahramani, 2016)."""
     word_dropout: float = 0.15
     """Share of tokens made unknown in training, so that no single word is relied on."""
     output_dropout: float = 0.5

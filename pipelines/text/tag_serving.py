@@ -15,7 +15,7 @@ from pipelines.text.hyphens import join_hyphens
 from pipelines.text.tagger_artifacts import TaggerArtifacts
 from pipelines.text.token_features import TokenFeatures, unpadded
 from pipelines.text.tokenizer import Tokenizer
-from pipelines.text.units import Tokens
+from pipelines.text.units import Tokens, valid_text
 
 ALTERNATIVES = 5
 _TOKENS = {
@@ -36,6 +36,7 @@ _SPANS = {
     "span_limits": "int32[B, S], the number of its last token plus 1",
     "span_confidences": "float32[B, S], the probability that the span is just so",
 }
+_WRITTEN = {"span_texts": "string[B, S], the words of each span, as written"}
 
 
 def output_names(labels: tuple[str, ...], *, spans: bool) -> tuple[str, ...]:
@@ -73,6 +74,7 @@ class TagServing:
     def endpoints(self) -> dict[str, Endpoint]:
         """Return `serve`, `serve_tokens`, `n_best` and, of a CRF, `transitions`."""
         spans = _SPANS if self.spans else {}
+        written = _WRITTEN if self.spans else {}
         resources = (self.model, *self.features.layers, self.tables)
         text = {"text": tf.TensorSpec([None], tf.string)}
         tokens = {"tokens": tf.TensorSpec([None, None], tf.string)}
@@ -82,7 +84,9 @@ class TagServing:
             "probabilities": f"float32[B, {ALTERNATIVES}], of each whole sequence",
         }
         found = {
-            "serve": Endpoint(self.serve, text, {**_PLACES, **_TOKENS, **spans}, resources),
+            "serve": Endpoint(
+                self.serve, text, {**_PLACES, **_TOKENS, **spans, **written}, resources
+            ),
             "serve_tokens": Endpoint(self.serve_tokens, tokens, {**_TOKENS, **spans}, resources),
             "n_best": Endpoint(self.n_best, text, paths, resources),
         }
@@ -92,9 +96,12 @@ class TagServing:
 
     def serve(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """Tag raw texts, string[B]."""
+        text = valid_text(text)
         found = self.words(text)
         places = {name: getattr(found, name).to_tensor(0) for name in _PLACES if name != "tokens"}
         answer = self._answer(found.pieces, _width(found.pieces))
+        if self.spans:
+            answer["span_texts"] = _slices(text, places, answer)
         return {"tokens": found.pieces.to_tensor(""), **places, **answer}
 
     def words(self, text: tf.Tensor) -> Tokens:
@@ -184,6 +191,22 @@ def _fitted(values: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
     """Cut or pad values, [B, T]: the model takes a step even where no row has a token."""
     cut = values[:, :width]
     return tf.pad(cut, [(0, 0), (0, width - tf.shape(cut)[1])])
+
+
+def _slices(
+    text: tf.Tensor, places: dict[str, tf.Tensor], answer: dict[str, tf.Tensor]
+) -> tf.Tensor:
+    """Return what stands in texts, string[B], at each span: string[B, S], padded with ""."""
+    real = answer["span_types"] != ""
+    row = tf.cast(tf.where(real)[:, 0], tf.int32)
+    first = tf.stack([row, answer["span_starts"][real]], axis=1)
+    last = tf.stack([row, answer["span_limits"][real] - 1], axis=1)
+    starts, limits = (
+        tf.gather_nd(places["byte_starts"], first),
+        tf.gather_nd(places["byte_limits"], last),
+    )
+    found = tf.strings.substr(tf.gather(text, row), starts, limits - starts)
+    return tf.tensor_scatter_nd_update(tf.fill(tf.shape(real), ""), tf.where(real), found)
 
 
 def probability(logs: Any) -> Any:

@@ -123,20 +123,20 @@ def _characters(config: TaggerConfig, artifacts: TaggerArtifacts) -> tuple[Any, 
 
 def _casing(config: TaggerConfig, artifacts: TaggerArtifacts) -> tuple[Any, Any] | None:
     del artifacts
-    if not config.casing_size:
-        return None
-    ids = keras.Input((None,), dtype="int32", name="casing")
-    vectors = keras.layers.Embedding(CASINGS, config.casing_size, INITIAL, name="casing_vectors")
-    return ids, vectors(ids)
+    return _classes("casing", CASINGS, config.casing_size)
 
 
 def _habits(config: TaggerConfig, artifacts: TaggerArtifacts) -> tuple[Any, Any] | None:
     del artifacts
-    if not config.casing_size:
+    return _classes("habits", HABITS, config.casing_size)
+
+
+def _classes(name: str, count: int, size: int) -> tuple[Any, Any] | None:
+    """Give every class of tokens a vector, float32[B, T, size]."""
+    if not size:
         return None
-    ids = keras.Input((None,), dtype="int32", name="habits")
-    vectors = keras.layers.Embedding(HABITS, config.casing_size, INITIAL, name="habit_vectors")
-    return ids, vectors(ids)
+    ids = keras.Input((None,), dtype="int32", name=name)
+    return ids, keras.layers.Embedding(count, size, INITIAL, name=f"{name}_vectors")(ids)
 
 
 def _affixes(config: TaggerConfig, artifacts: TaggerArtifacts) -> tuple[Any, Any] | None:

@@ -18,22 +18,16 @@ class TaggerConfig(TextConfig, TaggedOptions):
     """Settings of a recurrent tagger."""
 
     epochs: int = 8
-    """Most passes over the training split; early stopping may end sooner."""
     batch_tokens: int = 1024
-    """Padded tokens in a batch: short rows come in large batches, long rows in small ones."""
     learning_rate: float = 3e-3
-    """Peak learning rate of the Adam optimizer."""
     units: int = 128
-    """Units of a recurrent layer, in each direction."""
     input_dropout: float = 0.4
-    """Share of a recurrent layer's input values dropped, drawn anew at every step."""
     output_dropout: float = 0.4
     """Share of the recurrent states' values dropped before the scores of the tags."""
     max_tokens: int = 256
     """Longer sentences are cut here in training, and counted; never when the model is used."""
 
     embedding_size: int = 100
-    """Dimensions of a word's vector; pretrained vectors set their own."""
     pretrain: bool = True
     """Start word vectors from co-occurrence counts of the training sentences."""
     unlabelled: str = "auto"

@@ -67,10 +67,8 @@ class Tagging(Task[TaggedSentence, TaggerConfig]):
     def without_known(
         self, rows: Splits[TaggedSentence], training: Splits[TaggedSentence]
     ) -> Splits[TaggedSentence]:
-        """Leave out sentences that stand in the training, validation or unlabelled rows."""
-        seen = [
-            part for part in (training.train, training.valid, training.extra) if part is not None
-        ]
+        """Leave out sentences that stand in the training or validation rows."""
+        seen = (training.train, training.valid)
         kept = Rows.of(TaggedSentence, without_sentences_in(rows.test, seen))
         return replaced_test(rows, kept, "sentence the model was trained on")
 
@@ -184,7 +182,7 @@ class Tagging(Task[TaggedSentence, TaggerConfig]):
     def answer(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Cut padding off; list spans one by one."""
         count = int(np.sum(row["tags"] != ""))
-        record = {name: row[name][:count] for name in _TOKEN_KEYS if name in row}
+        record: dict[str, Any] = {name: row[name][:count] for name in _TOKEN_KEYS if name in row}
         if "span_types" in row:
             record["spans"] = [
                 _span(row, number) for number, kind in enumerate(row["span_types"]) if kind
@@ -207,9 +205,10 @@ class Tagging(Task[TaggedSentence, TaggerConfig]):
         frequent = MostFrequentTag(spans=self.spans).fit(splits.train)
         crf = FeatureCrf(spans=self.spans, seed=self.config.seed)
         crf.fit(list(splits.train), list(splits.valid))
+        part = " on a part of the training words" if crf.drew_a_part else ""
         return {
             "most frequent tag": frequent.predict(tokens),
-            "feature CRF": crf.predict(tokens),
+            f"feature CRF{part}": crf.predict(tokens),
         }
 
     def evaluate(
@@ -256,5 +255,9 @@ def _span(row: Mapping[str, Any], number: int) -> dict[str, Any]:
     first, limit = int(row["span_starts"][number]), int(row["span_limits"][number])
     span = {"type": row["span_types"][number], "first_token": first, "limit_token": limit}
     if "char_starts" in row:
-        span |= {"start": row["char_starts"][first], "limit": row["char_limits"][limit - 1]}
+        span |= {
+            "text": row["span_texts"][number],
+            "start": row["char_starts"][first],
+            "limit": row["char_limits"][limit - 1],
+        }
     return span | {"confidence": row["span_confidences"][number]}
