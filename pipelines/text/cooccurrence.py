@@ -50,6 +50,7 @@ def cooccurrence_vectors(
         return vectors
     left, values, _ = svds(association, k=rank, random_state=seed)
     vectors[:, :rank] = left * np.sqrt(values)
+    vectors[association.getnnz(axis=1) == 0] = 0  # the solver may leave rounding errors there
     if unit_length:
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
     return np.asarray(vectors * (scale / max(float(vectors.std()), 1e-9)), np.float32)
