@@ -191,7 +191,7 @@ class Tagging(Task[TaggedSentence, TaggerConfig]):
 
     def render_prediction(self, answer: Mapping[str, Any]) -> Text:
         """Show the text with its tags."""
-        return self.marked(answer) if answer["tags"] else Text("(no tokens)")
+        return self.marked(answer) if len(answer["tags"]) else Text("(no tokens)")
 
     @abstractmethod
     def marked(self, answer: Mapping[str, Any]) -> Text:
