@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from pipelines.datasets.locate import SPLIT_WORDS, Part
 from pipelines.datasets.readers import ReadOptions, Record, Value, read_records
 from pipelines.datasets.text_files import reading_errors
 from pipelines.errors import DataError, did_you_mean
@@ -43,17 +44,6 @@ LABEL_COLUMNS = [
     "tag",
     "labels",
 ]
-SPLIT_WORDS = {
-    "train": "train",
-    "training": "train",
-    "valid": "valid",
-    "validation": "valid",
-    "val": "valid",
-    "dev": "valid",
-    "development": "valid",
-    "test": "test",
-    "testing": "test",
-}
 UNLABELLED_FOLDERS = ("unsup", "unlabeled", "unlabelled")
 _AIRLINES = re.compile(
     r"@(?:virginamerica|united|southwestair|jetblue|americanair|usairways|delta)\b", re.IGNORECASE
@@ -113,17 +103,8 @@ class RawRow(NamedTuple):
     split: str | None = None
 
 
-@dataclass(frozen=True)
-class Part:
-    """One file, or one folder of label folders; `kind` is a key of `PART_READERS`."""
-
-    path: Path
-    kind: str = "records"
-    split: str | None = None
-
-
 def read_part(part: Part, options: LabelledTextOptions) -> Iterator[RawRow]:
-    """Yield the raw rows of one part, its own split name on each.
+    """Yield the raw rows of one part, read as its kind says, its own split name on each.
 
     Raises:
         DataError: the file cannot be read, or a column cannot be found.

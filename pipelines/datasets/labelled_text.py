@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Sequence
@@ -98,7 +99,8 @@ def _prepare(
 ) -> None:
     """Write rows.arrow, splits.npz and card.json into `folder`."""
     scan = LabelScan()
-    Rows.of(LabelledText, scan.examples(found.rows(), options.seed), folder / "rows.arrow")
+    raw_rows = itertools.chain.from_iterable(stream() for stream in found.streams)
+    Rows.of(LabelledText, scan.examples(raw_rows, options.seed), folder / "rows.arrow")
     placement = scan.placement(source)
     train, valid, test = placement.rows
     np.savez(folder / "splits.npz", train=train, valid=valid, test=test)
@@ -147,10 +149,11 @@ def load_rows_to_score(
     options, folders = options or LabelledTextOptions(), folders or DataFolders()
     found = find_text_source(source, options, folders, None)
     scan = LabelScan()
+    raw_rows = itertools.chain.from_iterable(stream() for stream in found.streams)
     fingerprint = _fingerprint(found, options)
     folder = folders.cache / f"{found.name[:60]}-to-score-{fingerprint}"
     with new_folder(folder) as partial:
-        examples = scan.examples(found.rows(), options.seed)
+        examples = scan.examples(raw_rows, options.seed)
         Rows.of(LabelledText, examples, partial / "rows.arrow")
         scan.require_labels(labels, source)
     rows = Rows(LabelledText, folder / "rows.arrow")

@@ -2,72 +2,48 @@
 
 from __future__ import annotations
 
-import glob
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from pipelines.datasets.conllu import looks_like_conllu, read_conllu
-from pipelines.datasets.labelled_rows import SPLIT_WORDS
-from pipelines.datasets.labelled_sources import matching_paths
+from pipelines.datasets.locate import (
+    SPLIT_WORDS,
+    Convention,
+    Found,
+    Part,
+    Parts,
+    given_parts,
+    locate,
+)
 from pipelines.datasets.package_index import Progress
 from pipelines.datasets.readers import JSON_LINES, PARQUET, format_of
-from pipelines.datasets.sources import fetch, load_catalogue
-from pipelines.datasets.storage import DataFolders, file_sha256
+from pipelines.datasets.storage import DataFolders
 from pipelines.datasets.tagged_files import read_columns, text_lines
 from pipelines.datasets.tagged_options import RawSentence, Reading, TaggedOptions
 from pipelines.datasets.tagged_records import read_tagged_records
-from pipelines.datasets.text_files import describe_missing
-from pipelines.errors import DataError, did_you_mean
+from pipelines.errors import DataError
 
 CONLLU = (".conllu", ".conllup")
 COLUMNS = (".conll", ".conll03", ".iob", ".iob2", ".bio", ".bio2", ".bioes", ".bilou", ".bmes")
 _KINDS = (CONLLU, COLUMNS, (".train", ".testa", ".testb", ".dev", ".test"), JSON_LINES + PARQUET)
 _TABLES = ((".tsv", ".tab"), (".txt", ""))  # read in a folder only if nothing above is there
-_SPLITS = {**SPLIT_WORDS, "testa": "valid", "testb": "test"}
 MANY_FILES = 10  # so many files without documents inside are taken for one document each
+_CONVENTION = Convention(
+    is_built_in=lambda source: source.task in ("pos", "ner"),
+    unit="sentences",
+    named="file",
+    split_words={**SPLIT_WORDS, "testa": "valid", "testb": "test"},
+    split_in_ending=True,
+)
 
-Stream = Callable[[Reading], Iterator[RawSentence]]
-
-
-@dataclass(frozen=True)
-class TaggedSource:
-    """Tagged sentences that can be read, and what identifies them.
-
-    Args:
-        name: of the cache folder.
-        streams: one reader a file, or a split of a `tfds:` set.
-        files: path -> sha256.
-        layout: tells apart equal files read in different ways.
-        licence: as published.
-        citation: as published.
-        language: space-separated codes.
-        notes: what a reader of a score should know.
-    """
-
-    name: str
-    streams: tuple[Stream, ...]
-    files: Mapping[str, str]
-    layout: str
-    licence: str = ""
-    citation: str = ""
-    language: str = ""
-    notes: tuple[str, ...] = field(default=())
-
-
-@dataclass(frozen=True)
-class Part:
-    """One file and the split its name tells."""
-
-    path: Path
-    split: str | None = None
+TaggedSource = Found[Callable[[Reading], Iterator[RawSentence]]]
 
 
 def built_in_tagged_names() -> list[str]:
     """Return the names of the default tagged sets."""
-    return [name for name, it in load_catalogue().items() if it.task in ("pos", "ner")]
+    return _CONVENTION.built_in_names()
 
 
 def find_tagged_source(
@@ -82,45 +58,12 @@ def find_tagged_source(
         from pipelines.datasets.tfds_reader import tfds_tagged_source
 
         return tfds_tagged_source(source.removeprefix("tfds:"), options)
-    built_in = load_catalogue().get(source)
-    if built_in is None or source not in built_in_tagged_names():
-        parts, ignored = _parts_of_path(source)
-        name = Path(source.rstrip("/*")).name.split(".")[0]
-        notes = (f"not read: {', '.join(ignored[:10])}",) if ignored else ()
-        return _of_parts(name, parts, options, notes=notes)
-    members = fetch(built_in, folders.raw, progress=progress)
-    return _of_parts(
-        source,
-        [Part(path) for path in members.values()],
-        options,
-        licence=built_in.licence,
-        citation=built_in.citation,
-        language=built_in.language,
-    )
-
-
-def _of_parts(
-    name: str,
-    parts: list[Part],
-    options: TaggedOptions,
-    *,
-    licence: str = "",
-    citation: str = "",
-    language: str = "",
-    notes: tuple[str, ...] = (),
-) -> TaggedSource:
-    given = (("valid", options.valid_file), ("test", options.test_file))
-    parts = parts + [Part(Path(path).expanduser(), split) for split, path in given if path]
-    many = len(parts) >= MANY_FILES
-    return TaggedSource(
-        name=re.sub(r"[^\w-]+", "-", name) or "data",
-        streams=tuple(partial(read_part, part, by_file=many) for part in parts),
-        files={str(part.path): _sha256(part.path) for part in parts},
-        layout=" ".join(f"{format_of(part.path)}:{part.split}" for part in parts),
-        licence=licence,
-        citation=citation,
-        language=language,
-        notes=notes,
+    given = given_parts(options.valid_file, options.test_file)
+    given = [replace(part, path=part.path.expanduser()) for part in given]
+    located = locate(source, _CONVENTION, _folder_parts, given, folders=folders, progress=progress)
+    many = len(located.parts) >= MANY_FILES
+    return located.found(
+        lambda part: partial(read_part, part, by_file=many), lambda part: format_of(part.path)
     )
 
 
@@ -158,34 +101,7 @@ def _reader(path: Path, options: TaggedOptions) -> Callable[[Path, Reading], Ite
     return read_conllu if looks_like_conllu(lines) else read_columns
 
 
-def _sha256(path: Path) -> str:
-    if not path.is_file():
-        raise DataError(describe_missing(path))
-    return file_sha256(path)
-
-
-def _parts_of_path(source: str) -> tuple[list[Part], list[str]]:
-    """Return the parts to read and the names of files left unread."""
-    if not source:
-        raise DataError("DATA= is empty; expected a file, a folder, a built-in name or tfds:NAME")
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return _folder_parts(path)
-    if path.exists():
-        return [Part(path)], []
-    if glob.has_magic(source):
-        files = [found for found in matching_paths(path) if found.is_file()]
-        if not files:
-            raise DataError(f"DATA={source}: no file matches this pattern; check it")
-        return _file_parts(files)
-    names = built_in_tagged_names()
-    raise DataError(
-        f"{describe_missing(path)}; nor is it a built-in set ({', '.join(names)}) or tfds:NAME"
-        f"{did_you_mean(source, names)}"
-    )
-
-
-def _folder_parts(folder: Path) -> tuple[list[Part], list[str]]:
+def _folder_parts(folder: Path) -> Parts:
     """Take the files of the likeliest format: releases hold raw text and readmes beside them."""
     files = [it for it in sorted(folder.iterdir()) if it.is_file() and it.name[:1] != "."]
     for kinds in _KINDS + _TABLES:
@@ -193,7 +109,7 @@ def _folder_parts(folder: Path) -> tuple[list[Part], list[str]]:
         if kinds in _TABLES:
             chosen = [it for it in chosen if split_of(it)]
         if chosen:
-            parts, _ = _file_parts(chosen)
+            parts, _ = _CONVENTION.file_parts(chosen)
             read = {part.path for part in parts}
             return parts, [it.name for it in files if it not in read]
     shown = ", ".join(it.name for it in sorted(folder.iterdir())[:6]) or "nothing"
@@ -203,23 +119,6 @@ def _folder_parts(folder: Path) -> tuple[list[Part], list[str]]:
     )
 
 
-def _file_parts(files: list[Path]) -> tuple[list[Part], list[str]]:
-    """Use the files named after a split if there are such, else all of them."""
-    splits = {path: split_of(path) for path in files}
-    if not any(splits.values()) or len(files) == 1:
-        return [Part(path) for path in files], []
-    parts = [Part(path, split) for path, split in splits.items() if split]
-    if not any(part.split == "train" for part in parts):
-        found = ", ".join(part.path.name for part in parts[:5])
-        raise DataError(
-            f"{files[0].parent}: no training sentences: found {found}; expected also a file named "
-            "train; give the one file as DATA= to split it by seed"
-        )
-    return parts, [path.name for path, split in splits.items() if not split]
-
-
 def split_of(path: Path) -> str | None:
     """Read the split from a name: `eng.testa` is valid, `xx-ud-train.conllu` is train."""
-    words = re.split(r"[^a-z]+", path.name.lower())
-    splits = {_SPLITS[word] for word in words if word in _SPLITS}
-    return splits.pop() if len(splits) == 1 else None
+    return _CONVENTION.split_of(path)

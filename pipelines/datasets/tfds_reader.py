@@ -12,18 +12,18 @@ import socket
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from pipelines.datasets.labelled_rows import (
     LABEL_COLUMNS,
-    SPLIT_WORDS,
     TEXT_COLUMNS,
     LabelledTextOptions,
     RawRow,
     pick_column,
 )
+from pipelines.datasets.locate import SPLIT_WORDS, Found
 from pipelines.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pipelines.datasets.tagged_options import RawSentence, Reading, TaggedOptions
     from pipelines.datasets.tagged_sources import TaggedSource
 
+S = TypeVar("S")
 PROBE_SECONDS = 5.0
 
 
@@ -48,11 +49,7 @@ def tfds_text_source(name: str, options: LabelledTextOptions) -> TextSource:
         DataError: the library is absent, has no such set or feature, or the set is neither on disk
             nor reachable.
     """
-    from pipelines.datasets.labelled_sources import TextSource
-
-    where = f"tfds:{name}"
-    builder = _builder(name)
-    _prepare(builder, where)
+    builder, where = _on_disk(name)
     features = flat_features(builder.info.features)
     text = pick_column(
         list(features), options.text_feature, TEXT_COLUMNS, what="text", where=where, kind="feature"
@@ -66,20 +63,12 @@ def tfds_text_source(name: str, options: LabelledTextOptions) -> TextSource:
         kind="feature",
     )
     splits, notes = _splits(builder, where)
-
-    def rows() -> Iterator[RawRow]:
-        names = getattr(features[label], "names", None)
-        for own, split in splits.items():
-            yield from _rows(builder, own, split, text=text, label=label, names=names)
-
-    return TextSource(
-        name=f"tfds-{name.replace('/', '-')}",
-        rows=rows,
-        files={},
-        layout=f"{builder.info.full_name} {text} {label}",
-        citation=" ".join(builder.info.citation.split()),
-        notes=notes,
+    names = getattr(features[label], "names", None)
+    streams = tuple(
+        partial(_rows, builder, own, split, text=text, label=label, names=names)
+        for own, split in splits.items()
     )
+    return _found(builder, name, streams, f"{text} {label}", notes)
 
 
 def tfds_tagged_source(name: str, options: TaggedOptions) -> TaggedSource:
@@ -92,21 +81,20 @@ def tfds_tagged_source(name: str, options: TaggedOptions) -> TaggedSource:
         DataError: the library is absent, has no such set or feature, or the set is neither on disk
             nor reachable.
     """
-    from pipelines.datasets.tagged_sources import TaggedSource
-
-    where = f"tfds:{name}"
-    builder = _builder(name)
-    _prepare(builder, where)
+    builder, where = _on_disk(name)
     splits, notes = _splits(builder, where)
+    streams = tuple(partial(_sentences, builder, own, split) for own, split in splits.items())
+    return _found(builder, name, streams, f"{options.token_column} {options.tag_column}", notes)
 
-    def stream(own: str, reading: Reading) -> Iterator[RawSentence]:
-        return _sentences(builder, own, splits[own], reading)
 
-    return TaggedSource(
+def _found(
+    builder: Any, name: str, streams: tuple[S, ...], columns: str, notes: tuple[str, ...]
+) -> Found[S]:
+    return Found(
         name=f"tfds-{name.replace('/', '-')}",
-        streams=tuple(partial(stream, own) for own in splits),
+        streams=streams,
         files={},
-        layout=f"{builder.info.full_name} {options.token_column} {options.tag_column}",
+        layout=f"{builder.info.full_name} {columns}",
         citation=" ".join(builder.info.citation.split()),
         notes=notes,
     )
@@ -152,6 +140,14 @@ def flat_features(features: Mapping[str, Any]) -> dict[str, Any]:
         else:
             flat[name] = feature
     return flat
+
+
+def _on_disk(name: str) -> tuple[Any, str]:
+    """Return the builder of a set, prepared if it was not, and the set's name in messages."""
+    where = f"tfds:{name}"
+    builder = _builder(name)
+    _prepare(builder, where)
+    return builder, where
 
 
 def _builder(name: str) -> Any:

@@ -340,9 +340,7 @@ def test_disk_that_takes_no_more(tmp_path: Path, folders: DataFolders) -> None:
 
 
 def planted(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
-    monkeypatch.setattr(
-        "pipelines.datasets.labelled_sources.fetch", lambda *_, **__: {"rows": path}
-    )
+    monkeypatch.setattr("pipelines.datasets.locate.fetch", lambda *_, **__: {"rows": path})
 
 
 def test_rated_set_drops_zero_and_keeps_ratings(

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from pipelines.datasets import tagged_files
 from pipelines.datasets.conllu import document_of, read_conllu
+from pipelines.datasets.locate import Part
 from pipelines.datasets.tagged_files import read_columns
 from pipelines.datasets.tagged_options import Reading, Remarks, TaggedOptions
-from pipelines.datasets.tagged_sources import Part, read_part
+from pipelines.datasets.tagged_sources import read_part
 from pipelines.errors import DataError
 
 WORD = "{}\t{}\t_\t{}\tx{}\t_\t0\troot\t_\t{}"
