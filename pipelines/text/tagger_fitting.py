@@ -31,13 +31,12 @@ def fit_tagger_artifacts(
     further = _word_counts(splits.extra, lowercase=config.lowercase)
     words, known = _vocabulary(counts, further, config)
     texts = (row.tokens for rows in (splits.train, splits.extra or ()) for row in rows)
-    tags = (tuple(model_tags(row.tags, config.span_scheme if spans else "none"))
-            for row in splits.train)  # fmt: skip
+    scheme = config.span_scheme if spans else "none"
     settings = {
         "lowercase": config.lowercase,
         "max_characters": config.max_characters,
         "max_tokens": config.max_tokens,
-        "scheme": config.span_scheme if spans else "none",
+        "scheme": scheme,
         "linear": config.linear,
         "join_hyphens": joins_hyphens(splits.train),
         "known_words": known,
@@ -47,11 +46,18 @@ def fit_tagger_artifacts(
     return TaggerArtifacts(
         words=words,
         characters=_characters(splits.train),
-        labels=Vocabulary(tuple(sorted({tag for row in tags for tag in row})), reserved=()),
+        labels=_labels(splits.train, scheme, config.max_tokens),
         contractions=learn_contractions(splits.train),
         habits=capital_habits(texts, words, lowercase=config.lowercase),
         settings=settings,
     )
+
+
+def _labels(rows: Rows[TaggedSentence], scheme: str, most: int) -> Vocabulary:
+    """Return all tags, those included that cutting a sentence makes: S where B E was cut to B."""
+    parts = (part for row in rows for part in {row.tags, row.tags[:most]})
+    found = {tag for part in parts for tag in model_tags(part, scheme)}
+    return Vocabulary(tuple(sorted(found)), reserved=())
 
 
 def model_tags(tags: Iterable[str], scheme: str) -> Iterable[str]:

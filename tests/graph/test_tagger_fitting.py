@@ -192,6 +192,13 @@ def test_long_training_sentences_are_cut_and_counted(tmp_path, caplog):
     assert [labels[code] for code in found.ragged("tags").values[:3]] == ["O", "B-n", "E-n"]
 
 
+def test_a_tag_that_only_a_cut_makes_is_one_of_the_model(tmp_path):
+    _, made = artifacts(["a/O b/B-n c/I-n"], spans=True, span_scheme="bioes", max_tokens=2)
+    assert made.labels.tokens == ("B-n", "E-n", "O", "S-n")
+    found = corpus(tmp_path, ["a/O b/B-n c/I-n"], made).ragged("tags")
+    assert [made.labels.tokens[code - 1] for code in found.values if code] == ["O", "S-n"]
+
+
 @pytest.mark.parametrize("split", ["valid", "test"])
 def test_other_sentences_are_never_cut(tmp_path, caplog, split):
     _, made = artifacts(NAMES, spans=True, max_tokens=3)
