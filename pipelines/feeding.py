@@ -13,7 +13,12 @@ from pipelines.padding import concatenate_padded
 
 def evaluate_model(model: keras.Model, batches: Batches) -> dict[str, float]:
     """Return the weighted loss and metrics over all batches."""
-    results = model.evaluate(as_dataset(batches.epoch(0)), verbose=0, return_dict=True)
+    return evaluate_plan(model, batches.epoch(0))
+
+
+def evaluate_plan(model: keras.Model, plan: EpochPlan) -> dict[str, float]:
+    """Return the weighted loss and metrics over the batches of a plan."""
+    results = model.evaluate(as_dataset(plan), verbose=0, return_dict=True)
     return {name: float(value) for name, value in results.items()}
 
 
