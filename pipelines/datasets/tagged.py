@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from pipelines.datasets.package_index import Progress
 from pipelines.datasets.placement import TEST, VALID, Placement
+from pipelines.datasets.prepared import Preparation, Prepared, Unsplit, fingerprint
 from pipelines.datasets.rows import Rows
-from pipelines.datasets.splits import SPLIT_NAMES, DataCard, Splits, first_rows
-from pipelines.datasets.storage import DataFolders, new_folder
+from pipelines.datasets.splits import SPLIT_NAMES, Splits
+from pipelines.datasets.storage import DataFolders
 from pipelines.datasets.tag_scan import TagScan
 from pipelines.datasets.tag_schemes import spans_of
 from pipelines.datasets.tagged_options import Reading, Remarks, TaggedOptions, TaggedSentence
 from pipelines.datasets.tagged_placement import place_sentences
 from pipelines.datasets.tagged_sources import TaggedSource, find_tagged_source
-from pipelines.errors import DataError, did_you_mean
+from pipelines.errors import did_you_mean
 
 READER_VERSION = 1  # raise it when the same files would give other sentences
 __all__ = ["TaggedOptions", "TaggedSentence", "load_tagged", "load_tagged_to_score"]
-_log = logging.getLogger(__name__)
 
 
 def load_tagged(
@@ -63,71 +58,45 @@ def load_tagged(
     """
     options, folders = options or TaggedOptions(), folders or DataFolders()
     found = find_tagged_source(source, options, folders, progress)
-    fingerprint = _fingerprint(found, options, spans)
-    folder = folders.cache / f"{found.name[:60]}-{fingerprint}"
-    splits = _from_cache(folder)
-    if splits is None:
-        with new_folder(folder) as partial:
-            _prepare(found, Reading(options, spans, Remarks()), source, fingerprint, partial)
-        splits = _from_cache(folder)
-    if splits is None:
-        raise DataError(f"{folder}: prepared sentences cannot be read back; delete the folder")
-    card = dataclasses.replace(splits.card, source=source, files=dict(found.files))
-    return dataclasses.replace(splits, card=card)
+    reading = Reading(options, spans, Remarks())
+    preparation = _preparation(source, found, reading, folders)
+    return preparation.load(lambda path: _prepare(found, reading, source, path), unit="sentences")
 
 
-def _fingerprint(found: TaggedSource, options: TaggedOptions, spans: bool) -> str:
-    """Hash what the rows depend on: reader, options, seed and contents, but not the file's path."""
-    settings = dataclasses.asdict(dataclasses.replace(options, valid_file="", test_file=""))
-    identity = ["tagged", READER_VERSION, spans, settings, found.layout, [*found.files.values()]]
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+def _preparation(
+    source: str, found: TaggedSource, reading: Reading, folders: DataFolders
+) -> Preparation[TaggedSentence]:
+    reader = ("tagged", READER_VERSION, reading.spans)
+    key = fingerprint(reader, dataclasses.asdict(reading.options), found)
+    return Preparation(TaggedSentence, source, found, key, folders.cache)
 
 
-def _from_cache(folder: Path) -> Splits[TaggedSentence] | None:
-    """Return prepared sentences; None if there are none, or they are damaged."""
-    try:
-        card = DataCard.from_json(json.loads((folder / "card.json").read_text(encoding="utf-8")))
-        with np.load(folder / "splits.npz") as stored:
-            train, valid, test = (
-                Rows(TaggedSentence, folder / "rows.arrow", stored[name]) for name in SPLIT_NAMES
-            )
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowInvalid):
-        return None
-    return Splits(train, valid, test, card)
-
-
-def _prepare(
-    found: TaggedSource, reading: Reading, source: str, fingerprint: str, folder: Path
-) -> None:
-    """Write rows.arrow, splits.npz and card.json into `folder`."""
+def _scan(
+    found: TaggedSource, reading: Reading, source: str, path: Path
+) -> tuple[TagScan, Rows[TaggedSentence]]:
+    """Store the tagged sentences at `path`."""
     scan = TagScan(reading)
     streams = (stream(reading) for stream in found.streams)
-    rows = Rows.of(TaggedSentence, scan.sentences(streams), folder / "rows.arrow")
+    rows = Rows.of(TaggedSentence, scan.sentences(streams), path)
     scan.require_sentences(source)
+    return scan, rows
+
+
+def _prepare(found: TaggedSource, reading: Reading, source: str, path: Path) -> Prepared:
+    scan, rows = _scan(found, reading, source, path)
     placement = place_sentences(source, scan.numbers(), reading.options.seed)
-    placed = dict(zip(SPLIT_NAMES, placement.rows, strict=True))
-    train, valid, test = placement.rows
-    np.savez(folder / "splits.npz", train=train, valid=valid, test=test)
     labels, words = _count(rows, placement, reading.spans)
-    card = _card(
-        found,
-        source,
-        fingerprint,
-        counts={name: len(part) for name, part in placed.items()},
-        label_counts=labels,
-        dropped=dict(sorted({**scan.dropped, **placement.dropped}.items())),
+    return Prepared(
+        placement.rows,
+        labels,
+        dropped={**scan.dropped, **placement.dropped},
         notes=(
-            *found.notes,
             f"words: {', '.join(f'{count:,} {name}' for name, count in words.items())}",
             *placement.notes,
             *scan.notes(),
             *_absent_notes(labels, scan),
         ),
     )
-    (folder / "card.json").write_text(
-        json.dumps(card.to_json(), indent=1, ensure_ascii=False), encoding="utf-8"
-    )
-    _log.info("read %s: %s; left out: %s", source, dict(card.counts), dict(card.dropped) or "none")
 
 
 def _count(
@@ -163,19 +132,6 @@ def _absent_notes(labels: dict[str, dict[str, int]], scan: TagScan) -> list[str]
     return notes
 
 
-def _card(found: TaggedSource, source: str, fingerprint: str, **counted: Any) -> DataCard:
-    """Say where sentences come from, and what was counted while reading them."""
-    return DataCard(
-        source=source,
-        licence=found.licence,
-        citation=found.citation,
-        language=found.language,
-        files=dict(found.files),
-        fingerprint=fingerprint,
-        **counted,
-    )
-
-
 def load_tagged_to_score(
     source: str,
     tags: Sequence[str],
@@ -201,24 +157,11 @@ def load_tagged_to_score(
     options, folders = options or TaggedOptions(), folders or DataFolders()
     found = find_tagged_source(source, options, folders, None)
     reading = Reading(options, spans, Remarks())
-    scan = TagScan(reading)
-    fingerprint = _fingerprint(found, options, spans)
-    folder = folders.cache / f"{found.name[:60]}-to-score-{fingerprint}"
-    with new_folder(folder) as partial:
-        streams = (stream(reading) for stream in found.streams)
-        Rows.of(TaggedSentence, scan.sentences(streams), partial / "rows.arrow")
-        scan.require_sentences(source)
+
+    def read(path: Path) -> Unsplit:
+        scan, _ = _scan(found, reading, source, path)
         scan.require_tags(tags)
-    rows = Rows(TaggedSentence, folder / "rows.arrow")
-    distinct = first_rows(scan.numbers().exact)
-    repeats = {"duplicate sentence": len(rows) - len(distinct)} if len(distinct) < len(rows) else {}
-    nothing = rows.select(np.zeros(0, np.int64))
-    card = _card(
-        found,
-        source,
-        fingerprint,
-        counts={"test": len(distinct)},
-        dropped=dict(sorted({**scan.dropped, **repeats}.items())),
-        notes=(*found.notes, *scan.notes()),
-    )
-    return Splits(nothing, nothing, rows.select(distinct), card)
+        return Unsplit(scan.numbers().exact, scan.dropped, scan.notes())
+
+    preparation = _preparation(source, found, reading, folders)
+    return preparation.load_to_score(read, repeats="duplicate sentence")
