@@ -18,6 +18,7 @@ from pipelines.text.tokenizer import Tokenizer
 from pipelines.text.units import Tokens, valid_text
 
 ALTERNATIVES = 5
+UNTYPED = "span"  # the type of spans whose tags are mere letters
 _TOKENS = {
     "tags": "string[B, T], one a token, padded with ''; of spans in BIO",
     "confidences": "float32[B, T], the probability of each tag, padded with 0",
@@ -31,7 +32,7 @@ _PLACES = {
     },
 }
 _SPANS = {
-    "span_types": "string[B, S], the type of each span, padded with ''",
+    "span_types": "string[B, S], the type of each span ('span' if it has none), padded with ''",
     "span_starts": "int32[B, S], the number of its first token",
     "span_limits": "int32[B, S], the number of its last token plus 1",
     "span_confidences": "float32[B, S], the probability that the span is just so",
@@ -67,7 +68,7 @@ class TagServing:
         self.tables = tf.Module()
         self.tables.contractions = self.contractions.table
         if self.spans:
-            self.types = tf.constant(["", *(type_of(label) for label in labels)])
+            self.types = tf.constant(["", *(type_of(label) or UNTYPED for label in labels)])
             self.opens = tf.constant([False, *(label[0] in "BS" for label in labels)])
             self.inside = tf.constant([False, *(label[0] in "IE" for label in labels)])
 

@@ -104,7 +104,7 @@ def test_places_tags_and_spans_of_any_text_fit_together(joint, batch):
     rows, width = answer["tags"].shape
     for name, values in answer.items():
         assert values.shape[0] == rows == len(batch)
-        assert values.shape[1] == width or name in SPAN_KEYS, name
+        assert values.shape[1] == width or name.startswith("span_"), name
     for number, text in enumerate(batch):
         row = {name: values[number] for name, values in answer.items()}
         count = int((row["tags"] != "").sum())
@@ -112,6 +112,7 @@ def test_places_tags_and_spans_of_any_text_fit_together(joint, batch):
         assert not (row["tags"][count:] != "").any()
         check_places(text, row, count)
         check_spans(row, count)
+        check_span_texts(text, row)
         assert ((row["confidences"] > 0) == (row["tags"] != "")).all()
         assert (row["confidences"] <= 1).all()
 
@@ -135,6 +136,14 @@ def check_places(text, row, count):
     for name in ("char_starts", "byte_limits"):
         assert (np.diff(row[name][:count]) >= 0).all()
         assert not row[name][count:].any()
+
+
+def check_span_texts(text, row):
+    """What a span is written as reaches from its first word to its last."""
+    for number, kind in enumerate(row["span_types"]):
+        first, limit = (int(row[key][number]) for key in SPAN_KEYS[1:3])
+        start, end = (row["char_starts"][first], row["char_limits"][limit - 1]) if kind else (0, 0)
+        assert row["span_texts"][number] == text[start:end]
 
 
 def check_spans(row, count):
@@ -338,6 +347,18 @@ def test_endpoints_tell_what_they_answer(joint, independent, classes):
         assert set(found) == set(made.endpoints["serve_tokens"].meaning)
     assert not set(ask(classes, "serve", ["Anna left"])) & set(SPAN_KEYS)
     assert set(readable(joint.call["transitions"]())) == set(joint.endpoints["transitions"].meaning)
+
+
+def test_spans_without_a_type_are_told_from_padding():
+    """Where there is one type only, tags may be mere letters."""
+    train = [TaggedSentence(("Anna", "Berg", "saw", "Bo"), ("B", "I", "O", "B"))]
+    made = make(train, span_scheme="bio")
+    bias = made.model.get_layer("emissions").bias
+    bias.assign(100.0 * np.array([label == "B" for label in made.artifacts.labels.tokens]))
+    answer = ask(made, "serve", ["Anna Bo", "Bo"])
+    assert answer["tags"].tolist() == [["B", "B"], ["B", ""]]
+    assert answer["span_types"].tolist() == [["span", "span"], ["span", ""]]
+    assert answer["span_texts"].tolist() == [["Anna", "Bo"], ["Bo", ""]]
 
 
 @pytest.mark.parametrize(
