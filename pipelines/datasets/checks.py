@@ -7,10 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipelines.datasets.common_checks import (
+    QUANTILE_NAMES,
+    half_width,
+    label_table,
+    leakage_finding,
+    left_out_finding,
+    lengths_finding,
+    quantile_cells,
+    spelling_finding,
+)
 from pipelines.datasets.findings import Finding, Level, Table
 from pipelines.datasets.label_scan import LONG_TEXT_CHARACTERS, LabelledText
 from pipelines.datasets.rows import Rows
-from pipelines.datasets.splits import SPLIT_NAMES, DataCard, Splits, duplicate_key
+from pipelines.datasets.splits import DataCard, Splits, duplicate_key
 from pipelines.datasets.text_checks import (
     debris_finding,
     revealing_tokens_finding,
@@ -21,7 +31,6 @@ from pipelines.datasets.text_checks import (
 
 SAMPLE_ROWS = 200_000
 FEW_ROWS_A_LABEL = 20
-QUANTILES = (0.0, 0.05, 0.5, 0.95, 0.99, 1.0)
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,8 @@ def check_labelled_text(
         lambda: _sizes(samples),
         lambda: _labels(counts),
         lambda: _missing_labels(counts),
-        lambda: _label_spelling(counts),
+        # Labels such as "A+" and "A-" differ in their sign alone.
+        lambda: spelling_finding(counts["train"], "label", meaningful="+-"),
         lambda: _left_out(splits.card),
         lambda: _leakage(samples),
         lambda: _lengths(samples),
@@ -99,8 +109,7 @@ def _sizes(samples: Sequence[Sample]) -> Finding:
         ),
     )
     test = samples[2].total
-    # Half the width of a 95 % interval of a share near 0.8, the usual place of an accuracy.
-    margin = 1.96 * (0.8 * 0.2 / max(test, 1)) ** 0.5
+    margin = half_width(0.8, test)  # 0.8 is the usual place of an accuracy
     detail = f"on {test:,} test rows an accuracy near 0.8 is known to within ±{margin:.3f}"
     few = test < 200 or samples[0].total < 500
     return Finding("warning" if few else "ok", "Sizes", detail, table)
@@ -108,27 +117,16 @@ def _sizes(samples: Sequence[Sample]) -> Finding:
 
 def _labels(counts: Mapping[str, Mapping[str, int]]) -> Finding:
     train = counts["train"]
-    shown = sorted(train, key=lambda label: -train[label])[:30]
     total = sum(train.values()) or 1
-    table: Table = (
-        ("label", *SPLIT_NAMES, "share of train"),
-        *(
-            (
-                label,
-                *(f"{counts[split].get(label, 0):,}" for split in SPLIT_NAMES),
-                f"{train[label] / total:.1%}",
-            )
-            for label in shown
-        ),
-    )
-    largest, smallest = max(train.values()), min(train.values())
+    first = max(train, key=train.__getitem__)
+    largest, smallest = train[first], min(train.values())
     ratio = largest / max(smallest, 1)
     detail = (
         f"{len(train)} labels; the largest has {ratio:.1f} times the rows of the smallest; always "
-        f"answering {shown[0]!r} is right in {largest / total:.1%} of the training rows"
+        f"answering {first!r} is right in {largest / total:.1%} of the training rows"
     )
     level: Level = "warning" if ratio > 10 else "note" if ratio > 3 else "ok"
-    return Finding(level, "Labels", detail, table)
+    return Finding(level, "Labels", detail, label_table(counts, "label", most=30))
 
 
 def _missing_labels(counts: Mapping[str, Mapping[str, int]]) -> Finding:
@@ -152,35 +150,16 @@ def _missing_labels(counts: Mapping[str, Mapping[str, int]]) -> Finding:
     return Finding("warning", "Labels in every split", f"{'; '.join(parts)}; {advice}")
 
 
-def _label_spelling(counts: Mapping[str, Mapping[str, int]]) -> Finding:
-    spellings: dict[str, list[str]] = {}
-    for label in counts["train"]:
-        key = "".join(char for char in label.casefold() if char.isalnum() or char in "+-") or label
-        spellings.setdefault(key, []).append(label)
-    twins = [" = ".join(map(repr, names)) for names in spellings.values() if len(names) > 1]
-    if twins:
-        detail = f"labels that differ in spelling only: {'; '.join(twins[:5])}; make them one"
-        return Finding("warning", "Label spelling", detail)
-    return Finding("ok", "Label spelling", "no two labels differ in spelling only")
-
-
 def _left_out(card: DataCard) -> Finding:
-    dropped, kept = sum(card.dropped.values()), sum(card.counts.values())
-    notes = "; ".join(card.notes)
-    if not dropped:
+    if not any(card.dropped.values()):
+        notes = "; ".join(card.notes)
         return Finding("note" if notes else "ok", "Rows left out", notes or "none")
-    lines = [(reason, f"{count:,}") for reason, count in card.dropped.items()]
-    conflicts = card.dropped.get("duplicate text with another label", 0)
-    share = dropped / (dropped + kept)
-    detail = f"{dropped:,} of {dropped + kept:,} rows ({share:.1%})"
-    if conflicts:
-        detail += f"; {conflicts:,} repeat a text under another label, so people disagree there"
-    warn = share > 0.2 or conflicts > 0.01 * (dropped + kept)
-    return Finding(
-        "warning" if warn else "note",
-        "Rows left out",
-        "; ".join(filter(None, (detail, notes))),
-        (("reason", "rows"), *lines),
+    return left_out_finding(
+        card,
+        "rows",
+        card.notes,
+        conflict="duplicate text with another label",
+        meaning="repeat a text under another label, so people disagree there",
     )
 
 
@@ -195,11 +174,8 @@ def _leakage(samples: Sequence[Sample]) -> Finding:
     if not near.any():
         return Finding("ok", "Leakage", f"no test text among the training texts ({looked})")
     first = test.where(int(near.argmax()))
-    detail = (
-        f"{int(near.sum()):,} test texts are also training texts ({same:,} to the letter), among "
-        f"{looked}; the first is {first}; leave them out of train, or scores will be too high"
-    )
-    return Finding("error", "Leakage", detail)
+    alike = int(near.sum())
+    return leakage_finding("texts", alike=alike, equal=same, looked=looked, first=first)
 
 
 def _keys(rows: Sequence[LabelledText]) -> np.ndarray:
@@ -207,29 +183,14 @@ def _keys(rows: Sequence[LabelledText]) -> np.ndarray:
 
 
 def _lengths(samples: Sequence[Sample]) -> Finding:
-    header = ("split", "unit", *(f"{quantile:.0%}" for quantile in QUANTILES))
+    words = {it.name: [len(row.text.split()) for row in it.rows] for it in samples}
     lines = []
-    medians = {}
-    for sample in samples:
-        for unit, measure in (("words", _word_count), ("characters", _character_count)):
-            found = np.array([measure(row) for row in sample.rows] or [0])
-            values = np.quantile(found, QUANTILES, method="nearest")
-            lines.append((sample.name, unit, *(f"{int(value):,}" for value in values)))
-            medians[sample.name, unit] = float(np.median(found))
-    train, test = medians["train", "words"], medians["test", "words"]
-    detail = f"median {train:g} words in train, {test:g} in test"
-    differ = max(train, test) > 1.5 * max(min(train, test), 1)
-    if differ:
-        detail += "; the splits differ: they may not come from the same source"
-    return Finding("warning" if differ else "ok", "Lengths", detail, (header, *lines))
-
-
-def _word_count(row: LabelledText) -> int:
-    return len(row.text.split())
-
-
-def _character_count(row: LabelledText) -> int:
-    return len(row.text)
+    for it in samples:
+        characters = [len(row.text) for row in it.rows]
+        lines.append((it.name, "words", *quantile_cells(words[it.name])))
+        lines.append((it.name, "characters", *quantile_cells(characters)))
+    table = (("split", "unit", *QUANTILE_NAMES), *lines)
+    return lengths_finding(words["train"], words["test"], table, unit="words")
 
 
 def _absurd_lengths(samples: Sequence[Sample]) -> Finding:

@@ -8,9 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipelines.datasets.common_checks import (
+    QUANTILE_NAMES,
+    half_width,
+    label_table,
+    leakage_finding,
+    left_out_finding,
+    lengths_finding,
+    quantile_cells,
+    spelling_finding,
+)
 from pipelines.datasets.findings import Finding, Level, Table
 from pipelines.datasets.rows import Rows, evenly
-from pipelines.datasets.splits import SPLIT_NAMES, DataCard, Splits, duplicate_key
+from pipelines.datasets.splits import DataCard, Splits, duplicate_key
 from pipelines.datasets.tag_scan import CROSSING, MENDED, WITHOUT_LETTERS, sequence_key
 from pipelines.datasets.tag_schemes import spans_of
 from pipelines.datasets.tagged_options import TaggedSentence
@@ -24,7 +34,6 @@ from pipelines.datasets.tagged_word_checks import (
 SAMPLE_SENTENCES = 50_000
 FEW_OF_A_TAG = 20
 LONG_SENTENCE = 200
-QUANTILES = (0.0, 0.05, 0.5, 0.95, 0.99, 1.0)
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ def check_tagged(splits: Splits[TaggedSentence], *, spans: bool) -> list[Finding
         lambda: _sizes(samples, counts["test"], spans),
         lambda: _tags(counts, spans),
         lambda: _tags_in_every_split(counts, spans),
-        lambda: _spelling(counts),
+        lambda: spelling_finding(counts["train"], "tag"),
         lambda: _scheme(splits.card),
         lambda: _crossing(splits.card),
         lambda: _left_out(splits.card),
@@ -100,8 +109,7 @@ def _sizes(samples: Sequence[Sample], test_labels: Mapping[str, int], spans: boo
     )
     judged = sum(test_labels.values())
     unit, rate = ("spans", 0.5) if spans else ("words", 0.97)
-    # Half the width of a 95 % interval of a share near `rate`, as if words were independent.
-    margin = 1.96 * (rate * (1 - rate) / max(judged, 1)) ** 0.5
+    margin = half_width(rate, judged)  # as if words were independent
     detail = f"on {judged:,} test {unit} a score near {rate} is known to within ±{margin:.3f}"
     few = judged < (300 if spans else 2000) or samples[0].total < 500
     return Finding("warning" if few else "ok", "Sizes", detail, table)
@@ -117,25 +125,15 @@ def _tags(counts: Mapping[str, Mapping[str, int]], spans: bool) -> Finding:
     total = sum(train.values())
     if not total:
         return Finding("error", "Tags", f"no {unit} in the training sentences; check --tag-field")
-    shown = sorted(train, key=lambda label: -train[label])[:40]
-    table: Table = (
-        ("tag" if not spans else "type", *SPLIT_NAMES, "share of train"),
-        *(
-            (
-                label,
-                *(f"{counts[split].get(label, 0):,}" for split in SPLIT_NAMES),
-                f"{train[label] / total:.1%}",
-            )
-            for label in shown
-        ),
-    )
-    detail = f"{len(train)} {what}, {total:,} training {unit}; most frequent {shown[0]!r}"
+    first = max(train, key=train.__getitem__)
+    detail = f"{len(train)} {what}, {total:,} training {unit}; most frequent {first!r}"
     if len(train) == 1:
         detail += "; there is nothing to tell apart"
     if len(train) > 500:
         detail += "; so many need much memory and data: is this the right column?"
-    one_tag = len(train) == 1 and not spans
-    return Finding("warning" if one_tag or len(train) > 500 else "ok", "Tags", detail, table)
+    warn = len(train) > 500 or (len(train) == 1 and not spans)
+    table = label_table(counts, "type" if spans else "tag", most=40)
+    return Finding("warning" if warn else "ok", "Tags", detail, table)
 
 
 def _tags_in_every_split(counts: Mapping[str, Mapping[str, int]], spans: bool) -> Finding:
@@ -165,18 +163,6 @@ def _tags_in_every_split(counts: Mapping[str, Mapping[str, int]], spans: bool) -
     return Finding("warning" if unlearnable or rare else "note", title, "; ".join([*parts, advice]))
 
 
-def _spelling(counts: Mapping[str, Mapping[str, int]]) -> Finding:
-    spellings: dict[str, list[str]] = {}
-    for label in counts["train"]:
-        key = "".join(filter(str.isalnum, label.casefold())) or label
-        spellings.setdefault(key, []).append(label)
-    twins = [" = ".join(map(repr, names)) for names in spellings.values() if len(names) > 1]
-    if twins:
-        detail = f"tags that differ in spelling only: {'; '.join(twins[:5])}; make them one"
-        return Finding("warning", "Tag spelling", detail)
-    return Finding("ok", "Tag spelling", "no two tags differ in spelling only")
-
-
 def _scheme(card: DataCard) -> Finding:
     """Repeat what the reader mended, as it is no longer to be seen in the sentences."""
     notes = [note for note in card.notes if MENDED in note or WITHOUT_LETTERS in note]
@@ -195,23 +181,15 @@ def _crossing(card: DataCard) -> Finding:
 
 
 def _left_out(card: DataCard) -> Finding:
-    dropped, kept = sum(card.dropped.values()), sum(card.counts.values())
-    rest = [note for note in card.notes if MENDED not in note and CROSSING not in note]
-    notes = "; ".join(rest)
-    if not dropped:
-        return Finding("ok", "Sentences left out", "; ".join(filter(None, ("none", notes))))
-    share = dropped / (dropped + kept)
-    others = card.dropped.get("duplicate sentence with other tags", 0)
-    detail = f"{dropped:,} of {dropped + kept:,} sentences ({share:.1%})"
-    if others:
-        detail += f"; {others:,} repeat a sentence with other tags, so annotators disagree there"
-    lines = [(reason, f"{count:,}") for reason, count in card.dropped.items()]
-    warn = share > 0.2 or others > 0.01 * (dropped + kept)
-    return Finding(
-        "warning" if warn else "note",
-        "Sentences left out",
-        "; ".join(filter(None, (detail, notes))),
-        (("reason", "sentences"), *lines),
+    notes = [note for note in card.notes if MENDED not in note and CROSSING not in note]
+    if not any(card.dropped.values()):
+        return Finding("ok", "Sentences left out", "; ".join(["none", *notes]))
+    return left_out_finding(
+        card,
+        "sentences",
+        notes,
+        conflict="duplicate sentence with other tags",
+        meaning="repeat a sentence with other tags, so annotators disagree there",
     )
 
 
@@ -223,28 +201,15 @@ def _leakage(train: Sample, test: Sample) -> Finding:
     looked = f"{len(train.rows):,} training and {len(test.rows):,} test sentences"
     if not alike:
         return Finding("ok", "Leakage", f"no test sentence among the training ones ({looked})")
-    detail = (
-        f"{len(alike):,} test sentences are also training sentences ({same:,} to the letter), "
-        f"among {looked}; the first is {alike[0].place}; leave them out of train, or scores will "
-        "be too high"
-    )
-    return Finding("error", "Leakage", detail)
+    first = alike[0].place
+    return leakage_finding("sentences", alike=len(alike), equal=same, looked=looked, first=first)
 
 
 def _lengths(samples: Sequence[Sample]) -> Finding:
-    lines, medians = [], {}
-    for it in samples:
-        found = np.array([len(row.tokens) for row in it.rows] or [0])
-        values = np.quantile(found, QUANTILES, method="nearest")
-        lines.append((it.name, *(f"{int(value):,}" for value in values)))
-        medians[it.name] = float(np.median(found))
-    train, test = medians["train"], medians["test"]
-    detail = f"median {train:g} words a sentence in train, {test:g} in test"
-    differ = max(train, test) > 1.5 * max(min(train, test), 1)
-    if differ:
-        detail += "; the splits differ: they may not come from the same source"
-    header = ("split", *(f"{quantile:.0%}" for quantile in QUANTILES))
-    return Finding("warning" if differ else "ok", "Lengths", detail, (header, *lines))
+    words = {it.name: [len(row.tokens) for row in it.rows] for it in samples}
+    lines = [(name, *quantile_cells(lengths)) for name, lengths in words.items()]
+    table = (("split", *QUANTILE_NAMES), *lines)
+    return lengths_finding(words["train"], words["test"], table, unit="words a sentence")
 
 
 def _long_sentences(samples: Sequence[Sample]) -> Finding:
