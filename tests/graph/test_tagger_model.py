@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from pipelines.batching import Batches, Ragged, write_corpus
+from pipelines.feeding import predict_model
 from pipelines.layers.crf import CRFLoss
 from pipelines.text import tagger
 from pipelines.text.tagger_encoding import encode_sentences
@@ -220,3 +221,23 @@ def test_the_loss_is_of_sentences_whose_tags_the_model_has(tmp_path):
     )
     assert whole["loss"] == pytest.approx(known["loss"], rel=1e-5)
     assert np.isfinite(nothing["loss"])
+
+
+def test_answers_come_in_the_order_of_the_rows_whatever_their_length(tmp_path):
+    lengths = np.array([5, 1, 3, 1, 9, 2, 4])
+    values = np.arange(1, lengths.sum() + 1, dtype=np.uint16)
+    corpus = write_corpus(
+        tmp_path / "corpus", [{"words": Ragged(values, lengths), "tags": Ragged(values, lengths)}]
+    )
+    words = keras.Input((None,), dtype="int32", name="words")
+    model = keras.Model({"words": words}, [words, words[:, :, None] * 2, words[:, 0]])
+    batches = Batches(
+        corpus, length_of="words", inputs=("words",), target="tags", batch_tokens=8, seed=None
+    )
+    assert len(batches) > 2
+    flat, deep, first = predict_model(model, batches)
+    for row, expected in enumerate(np.split(values, np.cumsum(lengths)[:-1])):
+        padded = np.pad(expected, (0, 9 - len(expected)))
+        np.testing.assert_array_equal(flat[row], padded)
+        np.testing.assert_array_equal(deep[row, :, 0], 2 * padded)
+        assert first[row] == expected[0]
