@@ -55,14 +55,16 @@ def place_rows(
     train = np.flatnonzero(splits < VALID)
     placement = Placement((train, train, train))
     if given == {VALID, TEST}:
-        kept[VALID] = _without(kept[VALID], kept[TEST], keys, "valid row also in test", placement)
+        kept[VALID] = without(kept[VALID], kept[TEST], keys, "valid row also in test", placement)
     for split in sorted(given, reverse=True):
         reason = f"training row also in {_NAMES[split]}"
-        train = _without(train, kept[split], keys, reason, placement)
+        train = without(train, kept[split], keys, reason, placement)
         _note_repeats(kept[split], keys, split, placement)
     if len(train) < len(keys):  # for all rows, a copy would only cost memory
         keys, labels = keys[train], labels[train]
-    _count_repeats(keys, labels, placement)
+    # `stratified_split` leaves out the same rows.
+    conflict = "duplicate text with another label"
+    count_repeats(keys, labels, placement, repeat="duplicate text", conflict=conflict)
     valid_share, test_share = (0.0 if it in given else FRACTIONS[it] for it in (VALID, TEST))
     fractions = (1.0 - valid_share - test_share, valid_share, test_share)
     drawn = [train[part] for part in stratified_split(labels, keys, fractions)]
@@ -83,13 +85,13 @@ def _require_known_labels(names: Sequence[str], first_seen: Mapping[tuple[int, i
             )
 
 
-def _without(
+def without(
     rows: IntArray, others: IntArray, keys: Keys, reason: str, placement: Placement
 ) -> IntArray:
-    """Return the rows whose text is not among `others`, counting those left out."""
+    """Return the rows whose key is not among those of `others`, counting those left out."""
     shared = np.isin(keys[rows], keys[others])
     if shared.any():
-        placement.dropped[reason] = int(shared.sum())
+        placement.dropped[reason] = placement.dropped.get(reason, 0) + int(shared.sum())
     return rows[~shared]
 
 
@@ -101,20 +103,30 @@ def _note_repeats(rows: IntArray, keys: Keys, split: int, placement: Placement) 
         )
 
 
-def _count_repeats(keys: Keys, labels: Codes, placement: Placement) -> None:
-    """Count rows that `stratified_split` leaves out, by whether they agree with the kept row."""
+def count_repeats(
+    keys: Keys, labels: Codes | Keys, placement: Placement, *, repeat: str, conflict: str
+) -> IntArray:
+    """Return the first row of each key; count the others, by whether they agree with it.
+
+    Args:
+        keys: equal for rows that count as one, [N].
+        labels: equal for equal labels, [N].
+        placement: told of the rows left out.
+        repeat: the reason, of rows with the label of the first.
+        conflict: the reason, of rows with another label.
+    """
     first = first_rows(keys)
     if len(first) == len(keys):
-        return
+        return first
     is_repeat = np.ones(len(keys), bool)
     is_repeat[first] = False
-    first = first[np.argsort(keys[first])]
-    kept = first[np.searchsorted(keys[first], keys[is_repeat])]
+    ordered = first[np.argsort(keys[first])]
+    kept = ordered[np.searchsorted(keys[ordered], keys[is_repeat])]
     conflicts = int((labels[kept] != labels[is_repeat]).sum())
-    if len(kept) > conflicts:
-        placement.dropped["duplicate text"] = len(kept) - conflicts
-    if conflicts:
-        placement.dropped["duplicate text with another label"] = conflicts
+    for reason, count in ((repeat, len(kept) - conflicts), (conflict, conflicts)):
+        if count:
+            placement.dropped[reason] = count
+    return first
 
 
 def _require_rows(source: str, placement: Placement, train_labels: int) -> None:

@@ -7,8 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.datasets.placement import TEST, TRAIN, VALID, Keys, Placement
-from pipelines.datasets.splits import FRACTIONS, SPLIT_NAMES, IntArray, first_rows, group_split
+from pipelines.datasets.placement import (
+    TEST,
+    TRAIN,
+    VALID,
+    Keys,
+    Placement,
+    count_repeats,
+    without,
+)
+from pipelines.datasets.splits import FRACTIONS, SPLIT_NAMES, IntArray, group_split
 from pipelines.errors import DataError
 
 FEW_DOCUMENTS = 10  # fewer cannot be dealt out in shares near those wanted
@@ -87,30 +95,19 @@ def _separate(rows: dict[int, IntArray], numbers: SentenceNumbers, placement: Pl
             (numbers.exact, ""),
             (numbers.near, " but for case, punctuation, names or links"),
         ):
-            shared = np.isin(keys[rows[split]], keys[rows[later]])
-            if shared.any():
-                reason = f"{_NAMES[split]} sentence also in {_NAMES[later]}{suffix}"
-                placement.dropped[reason] = placement.dropped.get(reason, 0) + int(shared.sum())
-                rows[split] = rows[split][~shared]
+            reason = f"{_NAMES[split]} sentence also in {_NAMES[later]}{suffix}"
+            rows[split] = without(rows[split], rows[later], keys, reason, placement)
 
 
 def _distinct(rows: IntArray, numbers: SentenceNumbers, placement: Placement) -> IntArray:
     """Keep the first of equal sentences; count the others by whether their tags agree."""
-    keys = numbers.exact[rows]
-    first = first_rows(keys)
-    if len(first) == len(rows):
-        return rows
-    is_repeat = np.ones(len(rows), bool)
-    is_repeat[first] = False
-    ordered = first[np.argsort(keys[first])]
-    originals = ordered[np.searchsorted(keys[ordered], keys[is_repeat])]
-    other = int((numbers.tags[rows[originals]] != numbers.tags[rows[is_repeat]]).sum())
-    for reason, count in (
-        ("duplicate sentence", len(originals) - other),
-        ("duplicate sentence with other tags", other),
-    ):
-        if count:
-            placement.dropped[reason] = count
+    first = count_repeats(
+        numbers.exact[rows],
+        numbers.tags[rows],
+        placement,
+        repeat="duplicate sentence",
+        conflict="duplicate sentence with other tags",
+    )
     return rows[first]
 
 
