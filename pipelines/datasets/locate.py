@@ -32,7 +32,13 @@ SPLIT_WORDS = {
 
 @dataclass(frozen=True)
 class Part:
-    """One file or folder, the split its name tells, and how it is read where its path is mute."""
+    """One file or folder to read.
+
+    Args:
+        path: where it is.
+        split: train, valid or test, if its name tells.
+        kind: how it is read, where a task knows several ways that the path does not tell apart.
+    """
 
     path: Path
     split: str | None = None
