@@ -237,4 +237,4 @@ def _matching_paths(pattern: Path) -> list[Path]:
 def given_parts(valid_file: str, test_file: str) -> list[Part]:
     """Return the parts of files given beside the source; an empty path stands for none."""
     given = (("valid", valid_file), ("test", test_file))
-    return [Part(Path(path), split) for split, path in given if path]
+    return [Part(Path(path).expanduser(), split) for split, path in given if path]

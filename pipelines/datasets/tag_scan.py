@@ -135,7 +135,7 @@ class TagScan:
 
     def _note(self, sentence: TaggedSentence, split: str | None) -> TaggedSentence:
         code, seed = _SPLIT_CODES[split], self.reading.options.seed
-        for tag in set(sentence.tags):
+        for tag in dict.fromkeys(sentence.tags):
             if (code, tag) not in self.first_seen:
                 self.first_seen[code, tag] = _place_of(sentence, tag)
                 self._require_few_tags(sentence, tag)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -59,7 +58,6 @@ def find_tagged_source(
 
         return tfds_tagged_source(source.removeprefix("tfds:"), options)
     given = given_parts(options.valid_file, options.test_file)
-    given = [replace(part, path=part.path.expanduser()) for part in given]
     located = locate(source, _CONVENTION, _folder_parts, given, folders=folders, progress=progress)
     many = len(located.parts) >= MANY_FILES
     return located.found(

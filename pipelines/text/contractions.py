@@ -20,14 +20,25 @@ _JOINT = "\x1f"  # in no token: control characters separate words
 def learn_contractions(sentences: Iterable[TaggedSentence]) -> dict[str, tuple[str, ...]]:
     """Return, of every form that is mostly a contraction, the words it mostly stands for.
 
-    The count of a form includes its uses as one word: Portuguese "nos" is "em os" or a pronoun.
+    The count of a form includes its uses as one word: Portuguese "nos" is "em os" or a pronoun. A
+    form is also known capitalised and in capitals, unless training data has that as one word.
     """
     uses: dict[str, Counter[tuple[str, ...]]] = {}
     for sentence in sentences:
         for surface, words in _surfaces(sentence):
             uses.setdefault(surface, Counter())[words] += 1
     mostly = {surface: counts.most_common(1)[0][0] for surface, counts in uses.items()}
-    return {surface: words for surface, words in sorted(mostly.items()) if len(words) > 1}
+    forms = {surface: words for surface, words in mostly.items() if len(words) > 1}
+    for surface, (first, *rest) in list(forms.items()):  # "Do" begins a sentence, "DO" a headline
+        forms.setdefault(_capitalised(surface), (_capitalised(first), *rest))
+        forms.setdefault(surface.upper(), tuple(word.upper() for word in (first, *rest)))
+    for surface in forms.keys() & {it for it, words in mostly.items() if len(words) == 1}:
+        del forms[surface]
+    return dict(sorted(forms.items()))
+
+
+def _capitalised(word: str) -> str:
+    return word[:1].upper() + word[1:]
 
 
 def _surfaces(sentence: TaggedSentence) -> Iterator[tuple[str, tuple[str, ...]]]:

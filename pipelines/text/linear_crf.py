@@ -14,10 +14,12 @@ from scipy.optimize import minimize
 
 from pipelines.batching import Batches, EncodedCorpus
 from pipelines.layers.crf import negative_log_likelihood
+from pipelines.text.tagger_validation import with_known_tags
 
 MOST_ITERATIONS = 100
 MOST_WORDS = 200_000  # more teach the linear part little, and take minutes
 CALIBRATION_WORDS = 20_000
+LARGEST_LOG = 3.0  # of the weight of a part
 
 
 def fit_linear_crf(
@@ -36,7 +38,7 @@ def fit_linear_crf(
         trainer = pycrfsuite.Trainer(algorithm="lbfgs", verbose=False)
         for clues, tags in _sentences(corpus):
             names = [labels[code - 1] for code in tags]
-            trainer.append([[str(clue) for clue in word] for word in clues], names)
+            trainer.append([[str(clue) for clue in word if clue] for word in clues], names)
         trainer.set_params(
             {
                 "c1": 0.0,
@@ -92,7 +94,7 @@ def weigh_parts(model: keras.Model, batches: Batches) -> None:
     joint = model.get_layer("joint")
     parts = keras.Model(model.inputs, [model.get_layer("crf").output, joint.input[1]])
     held_out, words = [], 0
-    for inputs, tags, _ in batches.epoch(0):
+    for inputs, tags, _ in with_known_tags(batches.epoch(0)):
         first, second = parts.predict_on_batch(inputs)
         held_out.append((first, second, np.asarray(tags) - 1))
         words += int((tags > 0).sum())
@@ -107,5 +109,11 @@ def weigh_parts(model: keras.Model, batches: Batches) -> None:
         ]
         return float(sum(losses)) / words
 
-    found = minimize(loss, np.log([0.5, 0.5]), method="Nelder-Mead", options={"maxfev": 60})
+    found = minimize(
+        loss,
+        np.log([0.5, 0.5]),
+        method="Nelder-Mead",
+        bounds=[(-LARGEST_LOG, LARGEST_LOG)] * 2,  # where no sentence is left wrong, none is best
+        options={"maxfev": 60},
+    )
     joint.mix.assign(np.exp(found.x))

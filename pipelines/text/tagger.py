@@ -36,10 +36,6 @@ from pipelines.text.tagger_config import TaggerConfig
 from pipelines.text.vectors import vector_width
 from pipelines.text.word_vectors import set_word_vectors
 
-# As wide as the vectors words start from: Keras' own ±0.05 takes epochs to grow, which small sets
-# do not have.
-INITIAL = keras.initializers.RandomNormal(stddev=0.3)
-
 
 def build(
     config: TaggerConfig, artifacts: TaggerArtifacts, *, portable: bool = False
@@ -101,9 +97,17 @@ def _word_vectors(words: Any, config: TaggerConfig, artifacts: TaggerArtifacts) 
     thinned = WordDropout(config.word_dropout / 2, seed=config.seed + 1)(words)
     shared = keras.layers.Dense(size // 2, use_bias=False, name="projection")(frozen(thinned))
     known = artifacts.settings["known_words"]
-    own = keras.layers.Embedding(known, size // 2, INITIAL, name="own_vectors")
+    own = keras.layers.Embedding(known, size // 2, _initial(), name="own_vectors")
     kept = noise(words)
     return ops.concatenate([shared, own(ops.where(kept < known, kept, 1))], axis=-1)
+
+
+def _initial() -> Any:
+    """Start as wide as word vectors: Keras' own ±0.05 takes epochs to grow, which small sets lack.
+
+    An initializer draws its seed when it is made, and then the same values for every table.
+    """
+    return keras.initializers.RandomNormal(stddev=0.3)
 
 
 def _characters(config: TaggerConfig, artifacts: TaggerArtifacts) -> tuple[Any, Any] | None:
@@ -136,7 +140,7 @@ def _classes(name: str, count: int, size: int) -> tuple[Any, Any] | None:
     if not size:
         return None
     ids = keras.Input((None,), dtype="int32", name=name)
-    return ids, keras.layers.Embedding(count, size, INITIAL, name=f"{name}_vectors")(ids)
+    return ids, keras.layers.Embedding(count, size, _initial(), name=f"{name}_vectors")(ids)
 
 
 def _affixes(config: TaggerConfig, artifacts: TaggerArtifacts) -> tuple[Any, Any] | None:
@@ -146,7 +150,7 @@ def _affixes(config: TaggerConfig, artifacts: TaggerArtifacts) -> tuple[Any, Any
         return None
     ids = keras.Input((None, AFFIXES), dtype="int32", name="affixes")
     size = config.affix_size
-    vectors = SummedEmbedding(AFFIX_BUCKETS, size, initializer=INITIAL, name="affix_vectors")
+    vectors = SummedEmbedding(AFFIX_BUCKETS, size, initializer=_initial(), name="affix_vectors")
     return ids, vectors(ids)
 
 

@@ -68,8 +68,9 @@ class TaggerConfig(TextConfig, TaggedOptions):
         for name in ("word_dropout", "output_dropout"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         require(self.rare_dropout >= 0, "rare_dropout", self.rare_dropout, "0 (off) or more")
-        for name in ("character_size", "character_units", "embedding_size"):
+        for name in ("character_size", "character_units"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        require(self.embedding_size >= 2, "embedding_size", self.embedding_size, "at least 2")
         for name in ("casing_size", "affix_size"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "0 (off) or more")
         require(self.linear_penalty >= 0, "linear_penalty", self.linear_penalty, "0 or more")

@@ -32,13 +32,14 @@ def written(*surfaces):
 def test_forms_with_their_words_are_learned_in_alphabetical_order():
     rows = [written("vem", "do=de+o", "mar"), written("dámelo=dá+me+lo"), written("a", "b")]
     found = learn_contractions(rows)
-    assert found == {"do": ("de", "o"), "dámelo": ("dá", "me", "lo")}
-    assert list(found) == ["do", "dámelo"]
+    assert found["do"] == ("de", "o")
+    assert found["dámelo"] == ("dá", "me", "lo")
+    assert list(found) == ["DO", "Do", "DÁMELO", "Dámelo", "do", "dámelo"]
 
 
 def test_the_words_a_form_mostly_stands_for_win():
     rows = [written("das=de+as")] * 2 + [written("das=de+estas")] * 3
-    assert learn_contractions(rows) == {"das": ("de", "estas")}
+    assert learn_contractions(rows)["das"] == ("de", "estas")
 
 
 @pytest.mark.parametrize(("alone", "learned"), [(1, True), (2, True), (4, False)])
@@ -51,7 +52,8 @@ def test_uses_as_one_word_count_in_sentences_with_contractions_and_without(alone
 def test_case_is_kept_apart():
     rows = [written("Do=De+o"), written("do=de+o"), written("Da"), written("da=de+a")]
     assert learn_contractions(rows) == {
-        "Do": ("De", "o"), "da": ("de", "a"), "do": ("de", "o"),
+        "DA": ("DE", "A"), "DO": ("DE", "O"), "Do": ("De", "o"), "da": ("de", "a"),
+        "do": ("de", "o"),
     }  # fmt: skip
 
 
@@ -120,3 +122,14 @@ def test_every_word_keeps_the_place_of_the_form_it_is_in(batch):
         words = [word.decode() for word in found.pieces.to_list()[row]]
         got = [(word, tuple(map(int, place))) for word, *place in zip(words, *columns, strict=True)]
         assert got == expected
+
+
+def test_a_form_is_also_known_with_capitals_unless_those_are_a_word():
+    def sentence(surface, *words):
+        return TaggedSentence(words, ("X",) * len(words), surfaces=(surface,), parts=(len(words),))
+
+    learned = learn_contractions([sentence("do", "de", "o"), sentence("nas", "em", "as")])
+    assert learned["Do"] == ("De", "o")
+    assert learned["DO"] == ("DE", "O")
+    learned = learn_contractions([sentence("nas", "em", "as"), sentence("NAS", "NAS")])
+    assert learned == {"Nas": ("Em", "as"), "nas": ("em", "as")}

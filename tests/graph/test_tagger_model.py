@@ -147,7 +147,6 @@ def test_word_vectors_start_from_texts_if_wanted(pretrain):
     assert not changed[:4].any()
 
 
-@pytest.mark.xfail(strict=True, reason="one initializer, of one seed, serves all tables")
 def test_first_weights_depend_on_the_seed_alone():
     tables = ("casing_vectors", "habits_vectors", "affix_vectors", "embedding")
 
