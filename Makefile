@@ -12,7 +12,7 @@ DATA_OPTION = $(if $(DATA),--data "$$DATA")
 MODEL_OPTION = $(if $(MODEL),--model "$$MODEL")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev test test-fast lint bench clean train-all smoke report
+.PHONY: help setup setup-dev test test-fast fuzz lint bench clean train-all smoke report
 
 help: ## list all targets
 	@echo "Targets (TASK is one of: $(TASKS)):"
@@ -69,7 +69,10 @@ report: $(VENV)/.installed ## write saved_models/index.html, a table of all runs
 	@$(RUN) report
 
 test: $(VENV)/.installed-dev ## all tests, in under ten minutes on two cores
-	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m pytest
+	@TF_CPP_MIN_LOG_LEVEL=3 TF_NUM_INTRAOP_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadgroup
+
+fuzz: $(VENV)/.installed-dev ## the property tests, with other examples at every run
+	@HYPOTHESIS_PROFILE=fuzz TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m pytest -m hypothesis
 
 test-fast: $(VENV)/.installed-dev ## the tests that need no TensorFlow, in seconds
 	@$(PYTHON) -m pytest tests/unit

@@ -5,14 +5,28 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# A run of the tests is to be repeated by the next; `make fuzz` draws other examples every time.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("fuzz", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
 
 @pytest.fixture(scope="session")
 def root():
     """The checkout."""
     return ROOT
+
+
+def pytest_collection_modifyitems(items):
+    """Keep tests that share what is costly to make in one process: a file, or one task's cases."""
+    for item in items:
+        case = getattr(item, "callspec", None)
+        task = case.params.get("case", "") if case else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.name} {task}"))

@@ -179,10 +179,11 @@ def test_the_kept_keras_model_is_the_exported_one(case, version):
 def test_a_run_that_fails_changes_nothing(case, version, monkeypatch):
     before = sorted(path.name for path in version.parent.iterdir())
 
-    def differ(*args, **kwargs):
+    def fail(task, model, artifacts, version, stages):
+        (version / "half").write_text("written before it failed")
         raise ExportError("planted")
 
-    monkeypatch.setattr(assessment, "check_parity", differ)
+    monkeypatch.setattr(pipeline, "export", fail)
     with pytest.raises(ExportError, match="planted"):
         case.train()
     assert sorted(path.name for path in version.parent.iterdir()) == before
