@@ -24,7 +24,6 @@ and z, r, g of a GRU whose reset gate follows the product, u = U_g h_{t-1} + b_g
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -36,7 +35,7 @@ Tensors = tuple[Any, ...]
 class CellBlocks(ABC):
     """The two compiled functions of a cell, for blocks of K steps and R rows.
 
-    A state is float32[R, S], S = units × the number of its parts: h, or h beside c.
+    A state is a tuple of float32[R, units]: h, or h and c.
 
     Args:
         units: size of h.
@@ -50,15 +49,20 @@ class CellBlocks(ABC):
 
     def __init__(self, units: int, steps: int, rows: int, whole_states: bool) -> None:
         self.units, self.steps, self.rows = units, steps, rows
-        self.exposed = units * (self.parts if whole_states else 1)
+        self.given = self.parts if whole_states else 1
         self.forward = tf.function(self._forward, jit_compile=True, autograph=False)
         self.backward = tf.function(self._backward, jit_compile=True, autograph=False)
 
     @property
     def kept(self) -> list[tuple[int, ...]]:
         """Shapes of what the forward function gives after the state, for the backward one."""
-        shapes = [(self.steps, self.rows, self.exposed), (self.rows, self.units)]
-        return shapes + [(self.steps, self.rows, *shape) for shape in self.factors]
+        shapes = [(self.units,)] * self.given + self.factors
+        return [(self.rows, self.units), *((self.steps, self.rows, *shape) for shape in shapes)]
+
+    @property
+    @abstractmethod
+    def bias_shape(self) -> list[int]:
+        """Shape of the bias, as Keras has it."""
 
     @property
     @abstractmethod
@@ -71,15 +75,17 @@ class CellBlocks(ABC):
 
     @abstractmethod
     def project(self, inputs: Any, weights: Tensors) -> Any:
-        """Return the share of the inputs in the gates of all steps, [K, R, gates × units]."""
+        """Return W x + b of all gates, [N, gates × units], of inputs [N, D]; not compiled."""
 
     @abstractmethod
-    def step(self, projected: Any, weights: Tensors, state: Any) -> tuple[Any, Tensors]:
+    def step(self, projected: Any, weights: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
         """Return the next state and the factors of this step."""
 
     @abstractmethod
-    def step_back(self, gradient: Any, factors: Tensors, recurrent: Any) -> tuple[Any, Any]:
-        """Return the gradients of the state before and of the gates, [R, S] and [R, 4 × units]."""
+    def step_back(
+        self, gradients: Tensors, factors: Tensors, recurrent: Any
+    ) -> tuple[Tensors, Any]:
+        """Return the gradients of the state before and of the gates, the latter [R, 4 × units]."""
 
     @abstractmethod
     def split_gates(self, gates: Any) -> tuple[Any, Any]:
@@ -87,93 +93,88 @@ class CellBlocks(ABC):
 
     @abstractmethod
     def bias_gradient(self, by_inputs: Any, by_states: Any) -> Any:
-        """Return the gradient of the bias, from the sums over a block."""
+        """Return the gradient of the bias."""
 
     def _array(self, *shape: int) -> Any:
         return tf.TensorArray(tf.float32, size=self.steps, element_shape=[self.rows, *shape])
 
-    def _forward(self, inputs: Any, weights: Tensors, state: Any, steps: Any) -> Tensors:
+    def _forward(self, projected: Any, weights: Tensors, state: Tensors, steps: Any) -> Tensors:
         """Run a block.
 
         Args:
-            inputs: float32[K, R, D].
-            weights: kernel [D, G], recurrent kernel [units, G], bias as Keras has it.
-            state: before the block, float32[R, S].
+            projected: share of the inputs in the gates, float32[K, R, gates × units].
+            weights: of `prepare`.
+            state: before the block.
             steps: how many of the K steps to run.
 
         Returns:
             the state after it, and the tensors of `kept`; 0 at the steps not run.
         """
-        prepared = self.prepare(weights)
-        projected = self.project(inputs, prepared)
 
-        def body(t: Any, state: Any, arrays: list[Any]) -> tuple[Any, Any, list[Any]]:
-            state, factors = self.step(projected[t], prepared, state)
-            values = (state[:, : self.exposed], *factors)
-            return t + 1, state, [a.write(t, v) for a, v in zip(arrays, values, strict=True)]
+        def body(t: Any, now: Tensors, arrays: list[Any]) -> tuple[Any, Tensors, list[Any]]:
+            now, factors = self.step(projected[t], weights, now)
+            values = (*now[: self.given], *factors)
+            return t + 1, now, [a.write(t, v) for a, v in zip(arrays, values, strict=True)]
 
-        arrays = [self._array(self.exposed), *(self._array(*shape) for shape in self.factors)]
-        _, after, arrays = tf.while_loop(
-            lambda t, *_: t < steps, body, (tf.constant(0), state, arrays)
-        )
-        states, *factors = (array.stack() for array in arrays)
-        return after, states, state[:, : self.units], *factors
+        arrays = [self._array(*shape[2:]) for shape in self.kept[1:]]
+        loop = (tf.constant(0), state, arrays)
+        _, after, arrays = tf.while_loop(lambda t, *_: t < steps, body, loop)
+        return after, (state[0], *(array.stack() for array in arrays))
 
     def _backward(
-        self,
-        inputs: Any,
-        weights: Tensors,
-        kept: Tensors,
-        upstream: Any,
-        later: tuple[Any, Tensors],
-        steps: Any,
-    ) -> tuple[Any, Any, Tensors]:
+        self, recurrent: Any, kept: Tensors, upstream: Tensors, later: Tensors, steps: Any
+    ) -> tuple[Any, Tensors]:
         """Walk a block back.
 
         Args:
-            inputs: of the forward function, float32[K, R, D].
-            weights: of the forward function.
+            recurrent: recurrent kernel, transposed.
             kept: what the forward function kept.
-            upstream: gradient of the states given out, float32[K, R, exposed].
-            later: gradient of the state after the block, and sums of the gradients of weights.
+            upstream: gradients of the parts of the states given out, each float32[K, R, units].
+            later: gradient of the state after the block.
             steps: how many of the K steps were run.
 
         Returns:
-            the gradients of the inputs, of the state before the block, and the sums.
+            the gradient of the gates, float32[K, R, 4 × units], and of the state before.
         """
-        states, before, *factors = kept
-        kernel, recurrent, _ = weights
-        transposed = tf.transpose(recurrent)
+        factors = kept[1 + self.given :]
 
-        def body(t: Any, gradient: Any, gates: Any) -> tuple[Any, Any, Any]:
-            more = tf.pad(upstream[t], [[0, 0], [0, gradient.shape[1] - self.exposed]])
-            now = tuple(factor[t] for factor in factors)
-            gradient, gate = self.step_back(gradient + more, now, transposed)
-            return t - 1, gradient, gates.write(t, gate)
+        def body(t: Any, after: Tensors, array: Any) -> tuple[Any, Tensors, Any]:
+            given = tuple(a + b[t] for a, b in zip(after, upstream, strict=False))
+            total = (*given, *after[self.given :])
+            ahead, gates = self.step_back(total, tuple(f[t] for f in factors), recurrent)
+            return t - 1, ahead, array.write(t, gates)
 
-        gradient, sums = later
-        _, gradient, array = tf.while_loop(
-            lambda t, *_: t >= 0, body, (steps - 1, gradient, self._array(4 * self.units))
+        loop = (steps - 1, later, self._array(4 * self.units))
+        _, gradient, array = tf.while_loop(lambda t, *_: t >= 0, body, loop)
+        return array.stack(), gradient
+
+    def weight_gradients(self, inputs: Any, hidden: Any, gates: Any, kernel: Any) -> Tensors:
+        """Return the gradients of inputs, kernel, recurrent kernel and bias; not compiled.
+
+        Args:
+            inputs: float32[N, D].
+            hidden: h before each step, float32[N, units].
+            gates: gradient of the gates, float32[N, 4 × units].
+            kernel: float32[D, gates × units].
+        """
+        by_inputs, by_states = self.split_gates(gates)
+        return (
+            tf.matmul(by_inputs, kernel, transpose_b=True),
+            tf.matmul(inputs, by_inputs, transpose_a=True),
+            tf.matmul(hidden, by_states, transpose_a=True),
+            self.bias_gradient(by_inputs, by_states),
         )
-        by_inputs, by_states = self.split_gates(
-            tf.reshape(array.stack(), [-1, 4 * self.units])
-        )
-        hidden = tf.concat([before[None], states[:-1, :, : self.units]], axis=0)
-        flat = tf.reshape(inputs, [-1, inputs.shape[-1]])
-        new = (
-            tf.matmul(flat, by_inputs, transpose_a=True),
-            tf.matmul(tf.reshape(hidden, [-1, self.units]), by_states, transpose_a=True),
-            self.bias_gradient(tf.reduce_sum(by_inputs, 0), tf.reduce_sum(by_states, 0)),
-        )
-        to_inputs = tf.matmul(by_inputs, kernel, transpose_b=True)
-        sums = tuple(total + more for total, more in zip(sums, new, strict=True))
-        return tf.reshape(to_inputs, inputs.shape), gradient, sums
 
 
 class LSTMBlocks(CellBlocks):
     """Hochreiter & Schmidhuber's (1997) cell with a forget gate; gates i, f, g, o as Keras."""
 
     parts, gates = 2, 4
+
+    @property
+    def bias_shape(self) -> list[int]:
+        """Return the shape of one bias."""
+        return [4 * self.units]
 
     @property
     def factors(self) -> list[tuple[int, ...]]:
@@ -187,14 +188,13 @@ class LSTMBlocks(CellBlocks):
         return kernel * scale, recurrent * scale, bias * scale, scale
 
     def project(self, inputs: Any, weights: Tensors) -> Any:
-        """Return W x + b of all gates."""
-        flat = tf.matmul(tf.reshape(inputs, [-1, inputs.shape[-1]]), weights[0]) + weights[2]
-        return tf.reshape(flat, [self.steps, self.rows, 4 * self.units])
+        """Return W x + b."""
+        return tf.nn.bias_add(tf.matmul(inputs, weights[0]), weights[2])
 
-    def step(self, projected: Any, weights: Tensors, state: Any) -> tuple[Any, Tensors]:
-        """Return [h, c] and the factors."""
-        *_, recurrent, _, scale = weights
-        hidden, memory = tf.split(state, 2, axis=1)
+    def step(self, projected: Any, weights: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
+        """Return h and c, and the factors."""
+        _, recurrent, _, scale = weights
+        hidden, memory = state
         gates = scale * tf.tanh(projected + tf.matmul(hidden, recurrent)) + (1.0 - scale)
         i, f, g, o = tf.split(gates, 4, axis=1)
         new = f * memory + i * g
@@ -202,17 +202,18 @@ class LSTMBlocks(CellBlocks):
         gates = tf.reshape(gates, [self.rows, 4, self.units])
         is_tanh = tf.constant([0.0, 0.0, 1.0, 0.0])[None, :, None]
         slope = (gates + is_tanh) * (1.0 - gates) * _choose([g, memory, i, bounded])
-        state = tf.concat([o * bounded, new], axis=1)
-        return state, (o * (1.0 - bounded * bounded), f, slope)
+        return (o * bounded, new), (o * (1.0 - bounded * bounded), f, slope)
 
-    def step_back(self, gradient: Any, factors: Tensors, recurrent: Any) -> tuple[Any, Any]:
-        """Return the gradients of [h, c] before and of i, f, g, o."""
+    def step_back(
+        self, gradients: Tensors, factors: Tensors, recurrent: Any
+    ) -> tuple[Tensors, Any]:
+        """Return the gradients of h and c before, and of i, f, g, o."""
         to_memory, forget, slope = factors
-        hidden, memory = tf.split(gradient, 2, axis=1)
+        hidden, memory = gradients
         memory += hidden * to_memory
         gates = _choose([memory, memory, memory, hidden]) * slope
         gates = tf.reshape(gates, [self.rows, 4 * self.units])
-        return tf.concat([tf.matmul(gates, recurrent), memory * forget], axis=1), gates
+        return (tf.matmul(gates, recurrent), memory * forget), gates
 
     def split_gates(self, gates: Any) -> tuple[Any, Any]:
         """Return them twice: inputs and states enter every gate alike."""
@@ -221,11 +222,16 @@ class LSTMBlocks(CellBlocks):
     def bias_gradient(self, by_inputs: Any, by_states: Any) -> Any:
         """Return float32[4 × units]."""
         del by_states
-        return by_inputs
+        return _column_sums(by_inputs)
 
 
 class GRUBlocks(CellBlocks):
     """Cho et al.'s (2014) cell, its reset gate after the product; gates z, r, g as Keras."""
+
+    @property
+    def bias_shape(self) -> list[int]:
+        """Return the shape of two biases: of inputs and of states."""
+        return [2, 3 * self.units]
 
     @property
     def factors(self) -> list[tuple[int, ...]]:
@@ -239,28 +245,29 @@ class GRUBlocks(CellBlocks):
         return kernel * scale, recurrent * scale, bias * scale, scale
 
     def project(self, inputs: Any, weights: Tensors) -> Any:
-        """Return W x + b of all gates."""
-        flat = tf.matmul(tf.reshape(inputs, [-1, inputs.shape[-1]]), weights[0]) + weights[2][0]
-        return tf.reshape(flat, [self.steps, self.rows, 3 * self.units])
+        """Return W x + b."""
+        return tf.nn.bias_add(tf.matmul(inputs, weights[0]), weights[2][0])
 
-    def step(self, projected: Any, weights: Tensors, state: Any) -> tuple[Any, Tensors]:
+    def step(self, projected: Any, weights: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
         """Return h and the factors."""
-        n = self.units
-        inner = tf.matmul(state, weights[1]) + weights[2][1]
-        z, r = tf.split(
-            0.5 + 0.5 * tf.tanh(projected[:, : 2 * n] + inner[:, : 2 * n]), 2, axis=1
-        )
+        n, (hidden,) = self.units, state
+        inner = tf.matmul(hidden, weights[1]) + weights[2][1]
+        z, r = tf.split(0.5 + 0.5 * tf.tanh(projected[:, : 2 * n] + inner[:, : 2 * n]), 2, axis=1)
         u = inner[:, 2 * n :]
         g = tf.tanh(projected[:, 2 * n :] + r * u)
         slope = (1.0 - z) * (1.0 - g * g)
-        slopes = _choose([z * (1.0 - z) * (state - g), r * (1.0 - r) * u * slope, r * slope, slope])
-        return z * state + (1.0 - z) * g, (z, slopes)
+        slopes = _choose(
+            [z * (1.0 - z) * (hidden - g), r * (1.0 - r) * u * slope, r * slope, slope]
+        )
+        return (z * hidden + (1.0 - z) * g,), (z, slopes)
 
-    def step_back(self, gradient: Any, factors: Tensors, recurrent: Any) -> tuple[Any, Any]:
-        """Return the gradients of h before and of z, r, u, g."""
-        keep, slopes = factors
+    def step_back(
+        self, gradients: Tensors, factors: Tensors, recurrent: Any
+    ) -> tuple[Tensors, Any]:
+        """Return the gradients of h before, and of z, r, u, g."""
+        (gradient,), (keep, slopes) = gradients, factors
         gates = tf.reshape(gradient[:, None, :] * slopes, [self.rows, 4 * self.units])
-        return gradient * keep + tf.matmul(gates[:, : 3 * self.units], recurrent), gates
+        return (gradient * keep + tf.matmul(gates[:, : 3 * self.units], recurrent),), gates
 
     def split_gates(self, gates: Any) -> tuple[Any, Any]:
         """Return those of z, r, g and of z, r, u."""
@@ -269,7 +276,12 @@ class GRUBlocks(CellBlocks):
 
     def bias_gradient(self, by_inputs: Any, by_states: Any) -> Any:
         """Return float32[2, 3 × units]."""
-        return tf.stack([by_inputs, by_states])
+        return tf.stack([_column_sums(by_inputs), _column_sums(by_states)])
+
+
+def _column_sums(values: Any) -> Any:
+    """Return the sum over rows, as a product: TensorFlow's sums over the first axis are slow."""
+    return tf.matmul(tf.ones([1, tf.shape(values)[0]]), values)[0]
 
 
 def _choose(parts: list[Any]) -> Any:
@@ -284,5 +296,5 @@ def _choose(parts: list[Any]) -> Any:
 @cache
 def blocks(cell: str, units: int, steps: int, rows: int, whole_states: bool) -> CellBlocks:
     """Return the compiled blocks of "lstm" or "gru"; each kind is made once in a process."""
-    kinds: dict[str, Callable[..., CellBlocks]] = {"lstm": LSTMBlocks, "gru": GRUBlocks}
-    return kinds[cell](units, steps, rows, whole_states)
+    kind = LSTMBlocks if cell == "lstm" else GRUBlocks
+    return kind(units, steps, rows, whole_states)
