@@ -52,35 +52,32 @@ _AIRLINES = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledTextOptions:
-    """How to read labelled text; an empty name means to find it out.
-
-    Args:
-        text_column: column (csv, tsv, parquet) or key (jsonl) of the text.
-        label_column: column or key of the label.
-        split_column: column that says train, valid or test; "none" ignores a column named "split".
-        encoding: of text files.
-        header: whether csv and tsv files begin with the names of their columns.
-        delimiter: of csv files; empty means to find it in the first line.
-        quotes: "auto", "yes" or "no": whether double quotes enclose csv and tsv fields.
-        valid_file: file of validation rows, beside the source.
-        test_file: file of test rows, beside the source.
-        text_feature: of a `tfds:` set, where the usual names do not fit.
-        label_feature: of a `tfds:` set.
-        seed: draws the split where the source has none.
-    """
+    """How to read labelled text; an empty name means to find it out."""
 
     text_column: str = ""
+    """Column of the text (in jsonl, its key)."""
     label_column: str = ""
+    """Column of the label (in jsonl, its key)."""
     split_column: str = ""
+    """Column that says train, valid or test; none: ignore a column named split."""
     encoding: str = "utf-8"
+    """Of text files, as Python names it."""
     header: bool = True
+    """Whether csv and tsv files begin with the names of their columns."""
     delimiter: str = ""
+    """Of csv files; empty means that the first line tells it."""
     quotes: str = "auto"
+    """Whether double quotes enclose csv and tsv fields: auto, yes or no."""
     valid_file: str = ""
+    """File of validation rows, beside the source."""
     test_file: str = ""
+    """File of test rows, beside the source."""
     text_feature: str = ""
+    """The text of a tfds: set, where the usual names do not fit."""
     label_feature: str = ""
+    """The label of a tfds: set, likewise."""
     seed: int = 17
+    """Draws the split where the source has none."""
 
     def read_options(self) -> ReadOptions:
         """Return the part of the options that `read_records` takes."""

@@ -14,35 +14,29 @@ SHOWN_PLACES = 5
 
 @dataclass(frozen=True, kw_only=True)
 class TaggedOptions:
-    """How to read tagged sentences; an empty value means to find it out.
-
-    Args:
-        tag_field: of CoNLL-U, what holds the tag: a column such as "upos", "xpos" or "deprel", or a
-            key of the MISC column such as "NER".
-        token_column: of column files, the number of the column that holds the words, from 1, or
-            negative from the last; of jsonl and parquet the key, of `tfds:` the feature.
-        tag_column: the same for the tags (or, of jsonl with texts, for the spans).
-        delimiter: of column files; empty means tabs in lines that have one, else white space.
-        scheme: how spans are written in tags: "bio", "iob1", "bioes", "none" (tags are types), or
-            "auto" to find it out.
-        encoding: of text files; a byte-order mark is skipped.
-        valid_file: file of validation sentences, beside the source.
-        test_file: file of test sentences, beside the source.
-        document_marker: first word of the line that begins a document in column files; empty means
-            -DOCSTART-.
-        seed: draws the split where the source has none.
-    """
+    """How to read tagged sentences; an empty value means to find it out."""
 
     tag_field: str = ""
+    """Of CoNLL-U, what holds the tag: a column such as upos or xpos, or a key of MISC such as NER."""
     token_column: str = ""
+    """Where the words are: the number of a column, from 1 or negative from the last; in jsonl and
+    parquet a key; in a tfds: set a feature."""
     tag_column: str = ""
+    """The same for the tags, or, in jsonl with texts, for the spans."""
     delimiter: str = ""
+    """Of column files; empty means tabs in lines that have one, else white space."""
     scheme: Literal["auto", "bio", "iob1", "bioes", "none"] = "auto"
+    """How tags write spans; none: tags are types; auto: found out from the tags."""
     encoding: str = "utf-8"
+    """Of text files; a byte-order mark is skipped."""
     valid_file: str = ""
+    """File of validation sentences, beside the source."""
     test_file: str = ""
+    """File of test sentences, beside the source."""
     document_marker: str = ""
+    """First word of the line that begins a document in column files; empty means -DOCSTART-."""
     seed: int = 17
+    """Draws the split where the source has none."""
 
 
 @dataclass(frozen=True)
