@@ -109,7 +109,7 @@ def predict(task: Task[Any, Any], options: PredictOptions) -> int:
     if options.json:
         sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
     else:
-        Console().print(task.render_prediction(answer), highlight=False)
+        Console().print(task.render_prediction(answer), highlight=False, soft_wrap=True)
     return 0
 
 

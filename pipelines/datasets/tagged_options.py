@@ -17,7 +17,7 @@ class TaggedOptions:
     """How to read tagged sentences; an empty value means to find it out."""
 
     tag_field: str = ""
-    """Of CoNLL-U, what holds the tag: a column such as upos or xpos, or a key of MISC such as NER."""
+    """Of CoNLL-U, what holds the tag: a column such as xpos, or a key of MISC such as NER."""
     token_column: str = ""
     """Where the words are: the number of a column, from 1 or negative from the last; in jsonl and
     parquet a key; in a tfds: set a feature."""
