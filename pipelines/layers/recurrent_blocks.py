@@ -211,8 +211,8 @@ class LSTMBlocks(CellBlocks):
         to_memory, forget, slope = factors
         hidden, memory = gradients
         memory += hidden * to_memory
-        gates = _choose([memory, memory, memory, hidden]) * slope
-        gates = tf.reshape(gates, [self.rows, 4 * self.units])
+        above = (memory, memory, memory, hidden)
+        gates = tf.concat([part * slope[:, n] for n, part in enumerate(above)], axis=1)
         return (tf.matmul(gates, recurrent), memory * forget), gates
 
     def split_gates(self, gates: Any) -> tuple[Any, Any]:
@@ -266,7 +266,7 @@ class GRUBlocks(CellBlocks):
     ) -> tuple[Tensors, Any]:
         """Return the gradients of h before, and of z, r, u, g."""
         (gradient,), (keep, slopes) = gradients, factors
-        gates = tf.reshape(gradient[:, None, :] * slopes, [self.rows, 4 * self.units])
+        gates = tf.concat([gradient * slopes[:, n] for n in range(4)], axis=1)
         return (gradient * keep + tf.matmul(gates[:, : 3 * self.units], recurrent),), gates
 
     def split_gates(self, gates: Any) -> tuple[Any, Any]:
@@ -285,7 +285,7 @@ def _column_sums(values: Any) -> Any:
 
 
 def _choose(parts: list[Any]) -> Any:
-    """Stack four [R, H] to [R, 4, H] by selection, which XLA vectorises and a concatenation not."""
+    """Stack four [R, H] to [R, 4, H] by selection: XLA does not vectorise `tf.stack`."""
     number = tf.range(4)[None, :, None]
     chosen = parts[-1][:, None, :]
     for index in reversed(range(3)):
