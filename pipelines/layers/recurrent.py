@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from pipelines.config import Cell, Pooling, RunConfig
+from pipelines.layers.fast_recurrent import applicable, call_layer
 
 PACKAGE = "pipelines"
 
@@ -36,6 +37,7 @@ class RecurrentStack(keras.layers.Layer):
         recurrent_dropout: share of state channels dropped, the same at every step.
         layer_norm: normalise every layer's output (Ba et al., 2016).
         residual: add a layer's input to its output where the widths agree (He et al., 2016).
+        fast: train by the fast path where it applies (see `fast_recurrent`); same weights.
         use_cudnn: "auto" for training; False for a graph that must run on any device.
     """
 
@@ -51,6 +53,7 @@ class RecurrentStack(keras.layers.Layer):
         recurrent_dropout: float = 0.0,
         layer_norm: bool = False,
         residual: bool = False,
+        fast: bool = False,
         use_cudnn: bool | str = "auto",
         seed: int | None = None,
         **kwargs: Any,
@@ -66,6 +69,7 @@ class RecurrentStack(keras.layers.Layer):
             "recurrent_dropout": recurrent_dropout,
             "layer_norm": layer_norm,
             "residual": residual,
+            "fast": fast,
             "use_cudnn": use_cudnn,
             "seed": seed,
         }
@@ -78,7 +82,7 @@ class RecurrentStack(keras.layers.Layer):
         """Build the stack a task's settings describe."""
         names = (
             "cell", "units", "depth", "bidirectional", "input_dropout", "variational_dropout",
-            "recurrent_dropout", "layer_norm", "residual", "seed",
+            "recurrent_dropout", "layer_norm", "residual", "fast", "seed",
         )  # fmt: skip
         return cls(**{name: getattr(config, name) for name in names} | overrides)
 
@@ -148,7 +152,11 @@ class RecurrentStack(keras.layers.Layer):
         for name in ("variational_dropout", "input_dropout"):
             if name in parts:
                 states = parts[name](states, training=training)
-        states = parts["recurrence"](states, mask=mask, training=training)
+        recurrence = parts["recurrence"]
+        if self.settings["fast"] and applicable(recurrence, states, training).holds:
+            states = call_layer(recurrence, states, mask)
+        else:
+            states = recurrence(states, mask=mask, training=training)
         if "layer_norm" in parts:
             states = parts["layer_norm"](states)
         if self.settings["residual"] and inputs.shape[-1] == self.width:

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from pipelines.config import RunConfig
+from pipelines.layers import fast_recurrent, recurrent
 from pipelines.layers.noise import WordDropout
 from pipelines.layers.recurrent import RecurrentStack, SequencePooling
 
@@ -133,3 +134,30 @@ def test_word_dropout_hides_the_stated_share_and_spares_padding():
     assert set(np.unique(noisy[:, :40])) == {1, 7}
     assert (noisy[:, :40] == 1).mean() == pytest.approx(0.3, abs=0.03)
     assert isinstance(WordDropout.from_config(layer.get_config()), keras.layers.Layer)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_the_fast_path_trains_to_the_same_weights(cell, monkeypatch):
+    calls = []
+
+    def counted(*args):
+        calls.append(args)
+        return fast_recurrent.call_layer(*args)
+
+    monkeypatch.setattr(recurrent, "call_layer", counted)
+    lengths = np.array([7, 3, 1, 7])
+    vectors = np.random.default_rng(0).normal(size=(4, 7, 3)).astype(np.float32)
+    mask = np.arange(7) < lengths[:, None]
+    weights = []
+    for fast in (False, True):
+        keras.utils.set_random_seed(1)
+        inputs, given = keras.Input((None, 3)), keras.Input((None,), dtype="bool")
+        states = RecurrentStack(cell=cell, units=4, depth=2, fast=fast, seed=2)(inputs, mask=given)
+        model = keras.Model([inputs, given], SequencePooling(("mean",))(states, given))
+        model.compile(keras.optimizers.SGD(0.5), "mse", jit_compile=False)
+        for _ in range(3):
+            model.train_on_batch([vectors, mask], np.ones((4, 8), np.float32))
+        weights.append(model.get_weights())
+    assert len(calls) == 2  # a layer each, traced once
+    for stock, ours in zip(*weights, strict=True):
+        np.testing.assert_allclose(ours, stock, atol=2e-5)
