@@ -31,19 +31,23 @@ class TaggerValidation:
     def __call__(self, learner: keras.Model, batches: Batches) -> dict[str, float]:
         """Evaluate what is trained, and decode."""
         values = evaluate_plan(learner, with_known_tags(batches.epoch(0)))
+        return values | self.decoded(batches)
+
+    def decoded(self, batches: Batches) -> dict[str, float]:
+        """Return the accuracy or F1 of the whole model's answers."""
         whole = batches.with_inputs(tensor.name for tensor in self.model.inputs)
         codes = predict_model(self.model, whole)[0]
         gold = batches.corpus.ragged("tags")
         real = np.arange(codes.shape[1]) < gold.lengths[:, None]
         if not self.spans:
-            return values | {"accuracy": float((codes[real] == gold.values).mean())}
+            return {"accuracy": float((codes[real] == gold.values).mean())}
         edges = np.cumsum(gold.lengths)[:-1]
         wanted, found = (
             [spans_of([self.tags[code] for code in row]) for row in np.split(flat, edges)]
             for flat in (gold.values, codes[real])
         )
         sums = counting.match_counts(wanted, found).sum(axis=0, keepdims=True)
-        return values | {"f1": float(counting.f1(sums)[0])}
+        return {"f1": float(counting.f1(sums)[0])}
 
 
 def with_known_tags(plan: EpochPlan) -> EpochPlan:

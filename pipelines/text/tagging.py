@@ -134,11 +134,17 @@ class Tagging(Task[TaggedSentence, TaggerConfig]):
             fit_linear_crf(model, prepared.corpora["train"], labels, penalty=penalty)
 
     def calibrate(self, model: keras.Model, prepared: Prepared) -> None:
-        """Weigh network and linear part by likelihood on the validation split."""
+        """Weigh the two parts by likelihood, and spans by F1, on the validation split."""
         from pipelines.text.linear_crf import weigh_parts
+        from pipelines.text.span_calibration import favour_spans
+        from pipelines.text.tagger_validation import TaggerValidation
 
+        batches = self.batches(prepared.corpora["valid"], model)
         if self.config.linear:
-            weigh_parts(model, self.batches(prepared.corpora["valid"], model))
+            weigh_parts(model, batches)
+        if self.spans:
+            validation = TaggerValidation(model, prepared.artifacts, spans=True)
+            favour_spans(model, validation, batches)
 
     def objective(self, model: keras.Model, artifacts: TaggerArtifacts) -> Objective:
         """Return the likelihood of the gold tags; validate by decoding, as the model is used."""
