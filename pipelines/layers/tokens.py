@@ -75,21 +75,25 @@ class SpellingEncoder(keras.layers.Layer):
         self.settings = {"kind": kind, "characters": characters, "size": size, "units": units}
         self.embedding = keras.layers.Embedding(characters, size)
         self.width = units * (len(FILTER_WIDTHS) if kind == "cnn" else 2)
-        if kind == "cnn":
-            self.filters = [
-                keras.layers.Conv1D(units, width, padding="same", activation="relu")
-                for width in FILTER_WIDTHS
-            ]
-        else:
+        if kind == "lstm":
             # Short rows in large batches: cuDNN gains nothing, and the export must run anywhere.
             self.lstm = keras.layers.Bidirectional(keras.layers.LSTM(units, use_cudnn=False))
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights."""
         self.embedding.build(input_shape)
-        rows = (None, input_shape[-1], self.settings["size"])
-        for part in self.filters if self.settings["kind"] == "cnn" else [self.lstm]:
-            part.build(rows)
+        size, units = self.settings["size"], self.settings["units"]
+        if self.settings["kind"] == "lstm":
+            self.lstm.build((None, input_shape[-1], size))
+        else:
+            self.filters = [
+                self.add_weight((width, size, units), name=f"filters_{width}")
+                for width in FILTER_WIDTHS
+            ]
+            self.biases = [
+                self.add_weight((1, units), initializer="zeros", name=f"bias_{width}")
+                for width in FILTER_WIDTHS
+            ]
         self.built = True
 
     def call(self, ids: Any) -> Any:
@@ -99,14 +103,35 @@ class SpellingEncoder(keras.layers.Layer):
         real = ops.cast(flat != 0, self.compute_dtype)[:, :, None]
         vectors = self.embedding(flat) * real
         if self.settings["kind"] == "cnn":
-            # After the rectifier 0 is the least: at padding it can never be the largest response.
-            found = [ops.max(part(vectors) * real, axis=1) for part in self.filters]
-            result = ops.concatenate(found, axis=-1)
+            result = self._convolved(vectors, real)
         else:
             # A padded token has no character; the mask must not be empty.
             first = ops.arange(characters) == 0
             result = self.lstm(vectors, mask=ops.logical_or(flat != 0, first))
         return ops.reshape(result, (batch, steps, self.width))
+
+    def _convolved(self, vectors: Any, real: Any) -> Any:
+        """Return the largest response of each filter, [N, D], to vectors [N, C, size].
+
+        As products, the bias a row of the matrix: the gradients of Keras' convolution depend, in
+        their last bits, on where in memory a batch happens to lie, and a seed would fix no weights.
+        """
+        widest, size = max(FILTER_WIDTHS), self.settings["size"]
+        length = vectors.shape[1]
+        before = (widest - 1) // 2
+        padded = ops.pad(vectors, ((0, 0), (before, widest - 1 - before), (0, 0)))
+        shifted = [padded[:, start : start + length] for start in range(widest)]
+        windows = ops.concatenate([*shifted, ops.ones_like(vectors[..., :1])], axis=-1)
+        found = []
+        for filters, bias in zip(self.filters, self.biases, strict=True):
+            width = filters.shape[0]
+            first = before - (width - 1) // 2
+            seen = [windows[..., first * size : (first + width) * size], windows[..., -1:]]
+            matrix = ops.concatenate([ops.reshape(filters, (width * size, -1)), bias], axis=0)
+            response = ops.relu(ops.matmul(ops.concatenate(seen, axis=-1), matrix))
+            # After the rectifier 0 is the least: at padding it can never be the largest response.
+            found.append(ops.max(response * real, axis=1))
+        return ops.concatenate(found, axis=-1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[Any, ...]:
         """Return [B, T, D]."""

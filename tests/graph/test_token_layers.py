@@ -74,7 +74,7 @@ def test_widths_of_spelling(kind, width):
     layer = spelling(kind)
     assert layer(np.ones((2, 3, 6), "int32")).shape == (2, 3, width)
     assert layer.compute_output_shape((None, None, 6)) == (None, None, width)
-    assert layer.weights[0].shape == (9, 3)
+    assert layer.embedding.weights[0].shape == (9, 3)
 
 
 ENCODERS = {kind: spelling(kind) for kind in ("cnn", "lstm")}
@@ -271,3 +271,18 @@ def test_vectors_of_one_length():
     plain = cooccurrence_vectors(ids, np.array([4004]), **counted)
     assert np.linalg.norm(plain[seen], axis=1).std() > 0.05
     assert not found[24:].any()
+
+
+def test_filters_are_those_of_a_convolution():
+    ids = np.random.default_rng(0).integers(1, 9, (3, 4, 6))
+    layer = SpellingEncoder("cnn", characters=9, size=3, units=2)
+    ours = ops.convert_to_numpy(layer(ids)).reshape(12, 8)
+    vectors = layer.embedding(ids.reshape(12, 6))
+    for number, (filters, bias) in enumerate(zip(layer.filters, layer.biases, strict=True)):
+        bias.assign(np.full((1, 2), 0.1 * number))
+        conv = keras.layers.Conv1D(2, filters.shape[0], padding="same", activation="relu")
+        conv.build(vectors.shape)
+        conv.set_weights([np.array(filters), np.array(bias)[0]])
+        expected = ops.convert_to_numpy(ops.max(conv(vectors), axis=1))
+        ours = ops.convert_to_numpy(layer(ids)).reshape(12, 8)
+        np.testing.assert_allclose(ours[:, 2 * number : 2 * number + 2], expected, atol=1e-6)
