@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from pipelines.config import TextConfig, fingerprint
+from pipelines.config import fingerprint
+from pipelines.text.classifier_config import ClassifierConfig
 from pipelines.text.vocabulary import Vocabulary
 
 _SETTINGS = ("level", "lowercase", "max_tokens")
@@ -29,7 +30,7 @@ class TextArtifacts:
 
     @classmethod
     def of(
-        cls, vocabulary: Vocabulary, labels: Vocabulary, config: TextConfig, **notes: Any
+        cls, vocabulary: Vocabulary, labels: Vocabulary, config: ClassifierConfig, **notes: Any
     ) -> TextArtifacts:
         """Gather artifacts with the text settings of a run."""
         return cls(vocabulary, labels, {name: getattr(config, name) for name in _SETTINGS}, notes)

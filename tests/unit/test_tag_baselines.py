@@ -121,6 +121,7 @@ def test_feature_crf_finds_spans_of_new_words():
 def test_work_is_bounded_and_said():
     model = FeatureCrf(spans=False, grid=[(0, 1), (0, 0.1)], max_work=8e4, tuning_words=200)
     model.fit(language(200), language(200, 2))
+    assert model.drew_a_part
     assert len(model.notes) == 4
     assert "training words used, drawn at random" in model.notes[0]
     assert "validation words used, drawn at random" in model.notes[1]
