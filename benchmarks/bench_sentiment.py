@@ -49,7 +49,7 @@ def prepared_splits() -> tuple[Any, Any]:
 
 def ours(task: Any, splits: Any, folder: Any) -> System:
     """Encode once, then train on length buckets, through the project's own trainer."""
-    from pipelines.batching import write_corpus
+    from pipelines.corpus import write_corpus
     from pipelines.feeding import as_dataset, evaluate_model
     from pipelines.training import Trainer
 

@@ -1,172 +1,16 @@
-"""Encode once, read for ever: a corpus on disk, and length-bucketed batches over it.
-
-A corpus is a folder of flat arrays. A ragged feature (tokens) is all rows' values end to end plus
-row offsets; a row feature (a label) is one array. Both are memory-mapped, so an epoch touches only
-the rows of the batch at hand. NumPy only: training from a corpus needs no TensorFlow.
-"""
+"""Length-bucketed batches over an encoded corpus."""
 
 from __future__ import annotations
 
 import copy
-import json
-import mmap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from pipelines.errors import DataError
+from pipelines.corpus import Batch, EncodedCorpus
 
-Batch = dict[str, np.ndarray]
-RESIDENT_BYTES = 1 << 28  # mapped pages read before they are given back
-MAPPED_AT_ONCE = 1 << 16  # bytes the system maps around a first read
-MOST_MAPPED = 1 << 27  # bytes that may be mapped before they are given back
-READ_ROWS = 1024  # rows between two looks at how much is mapped
 LENGTH_STEP = 4  # lengths are rounded up to this before sorting, so that shuffling has room
-
-
-@dataclass(frozen=True)
-class Ragged:
-    """Rows of unequal length, end to end: `values[sum(lengths), ...]` and `lengths[B]`."""
-
-    values: np.ndarray
-    lengths: np.ndarray
-
-
-Chunk = Mapping[str, "np.ndarray | Ragged"]
-
-
-def merge_ragged(parts: Sequence[Ragged]) -> Ragged:
-    """Put chunks of one ragged feature end to end."""
-    values = np.concatenate([part.values for part in parts])
-    return Ragged(values, np.concatenate([part.lengths for part in parts]))
-
-
-def write_corpus(folder: Path, chunks: Iterable[Chunk]) -> EncodedCorpus:
-    """Append encoded chunks to flat files in `folder`, then return the corpus.
-
-    Every chunk holds the same features: `Ragged`, or an array whose first axis is rows.
-    """
-    folder.mkdir(parents=True)
-    features: dict[str, dict[str, object]] = {}
-    files: dict[str, object] = {}
-    lengths: dict[str, list[np.ndarray]] = {}
-    for chunk in chunks:
-        for name, column in chunk.items():
-            values = column.values if isinstance(column, Ragged) else column
-            if name not in files:
-                files[name] = (folder / f"{name}.bin").open("wb")
-                features[name] = {
-                    "dtype": values.dtype.str,
-                    "shape": list(values.shape[1:]),
-                    "ragged": isinstance(column, Ragged),
-                }
-            files[name].write(np.ascontiguousarray(values).data)  # type: ignore[attr-defined]
-            if isinstance(column, Ragged):
-                lengths.setdefault(name, []).append(column.lengths.astype(np.int32))
-    for name, handle in files.items():
-        handle.close()  # type: ignore[attr-defined]
-        if name in lengths:
-            rows = np.concatenate(lengths[name])
-            offsets = np.zeros(len(rows) + 1, np.int64)
-            np.cumsum(rows, out=offsets[1:])
-            np.save(folder / f"{name}.offsets.npy", offsets)
-    (folder / "features.json").write_text(json.dumps(features))
-    return EncodedCorpus(folder)
-
-
-class EncodedCorpus:
-    """A folder written by `write_corpus`, memory-mapped."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._features = json.loads((folder / "features.json").read_text())
-        if not self._features:
-            raise DataError(f"{folder}: the encoded corpus is empty; at least one row is needed")
-        self._maps = {name: _map(folder, name, **spec) for name, spec in self._features.items()}
-        self._offsets = {
-            name: np.load(folder / f"{name}.offsets.npy", mmap_mode="r")
-            for name, spec in self._features.items()
-            if spec["ragged"]
-        }
-        self._touched = 0
-        arrays = (*self._maps.values(), *self._offsets.values())
-        self._size = sum(array.nbytes for array in arrays)
-
-    def __len__(self) -> int:
-        for offsets in self._offsets.values():
-            return len(offsets) - 1
-        return len(next(iter(self._maps.values())))
-
-    @property
-    def names(self) -> list[str]:
-        """Names of all features."""
-        return list(self._features)
-
-    def lengths(self, name: str) -> np.ndarray:
-        """Return the row lengths of a ragged feature, int32[N]."""
-        offsets = self._offsets[name]
-        return np.subtract(offsets[1:], offsets[:-1], dtype=np.int32, casting="same_kind")
-
-    def column(self, name: str) -> np.ndarray:
-        """Return a row feature as one array, [N, ...]."""
-        return np.asarray(self._maps[name])
-
-    def ragged(self, name: str) -> Ragged:
-        """Return a ragged feature whole: all values and the row lengths."""
-        return Ragged(np.asarray(self._maps[name]), self.lengths(name))
-
-    def gather(self, rows: np.ndarray, names: Iterable[str] | None = None) -> Batch:
-        """Return features of the given rows, all or some: ragged ones padded with 0, [B, T]."""
-        wanted = list(self._features if names is None else names)
-        return {name: self._gather_one(name, rows) for name in wanted}
-
-    def _gather_one(self, name: str, rows: np.ndarray) -> np.ndarray:
-        values = self._maps[name]
-        if name not in self._offsets:
-            self._forget_now_and_then(len(rows))
-            return np.asarray(values[rows])
-        starts, stops = self._offsets[name][rows], self._offsets[name][rows + 1]
-        lengths = stops - starts
-        steps = np.arange(max(1, int(lengths.max(initial=0))))
-        padded = np.zeros((len(rows), len(steps), *values.shape[1:]), _signed(values.dtype))
-        for first in range(0, len(rows), READ_ROWS):
-            block = slice(first, first + READ_ROWS)
-            real = steps < lengths[block, None]
-            padded[block][real] = values[(starts[block, None] + steps)[real]]
-            self._forget_now_and_then(2 * len(real))
-        return padded
-
-    def _forget_now_and_then(self, reads: int) -> None:
-        """Give mapped pages back, or a pass over a large corpus would count as resident memory."""
-        self._touched += reads * MAPPED_AT_ONCE
-        if self._touched < MOST_MAPPED or self._size < MOST_MAPPED:
-            return
-        self._touched = 0
-        for array in (*self._maps.values(), *self._offsets.values()):
-            mapped = getattr(array, "_mmap", None)  # NumPy's own name for the mapping
-            if mapped is not None:
-                mapped.madvise(mmap.MADV_DONTNEED)
-
-
-def _map(folder: Path, name: str, dtype: str, shape: list[int], ragged: bool) -> np.ndarray:
-    del ragged
-    path = folder / f"{name}.bin"
-    if path.stat().st_size == 0:  # an empty file cannot be mapped
-        return np.zeros((0, *shape), dtype)
-    flat = np.memmap(path, dtype, mode="r")
-    return flat.reshape(-1, *shape) if shape else flat
-
-
-def _signed(dtype: np.dtype) -> np.dtype:
-    """Ids are stored as narrowly as possible; models take int32."""
-    return np.dtype(np.int32) if dtype.kind in "ui" else dtype
-
-
-def narrowest(values: np.ndarray, largest: int) -> np.ndarray:
-    """Return ids as uint16 when every id up to `largest` fits, else int32: half the disk."""
-    return values.astype(np.uint16 if largest < 1 << 16 else np.int32)
 
 
 def plan_batches(
@@ -214,6 +58,15 @@ class Batches:
     """All batches of an epoch, the same for the same seed and epoch.
 
     Yields `(inputs, targets, weights)` as `fit` takes them; `weights` is explicit, float32[B].
+
+    Args:
+        corpus: the encoded rows.
+        length_of: the ragged or windowed feature whose lengths count as tokens.
+        inputs: features the model takes.
+        target: the feature the loss takes.
+        batch_tokens: most padded tokens in a batch.
+        seed: of the order and of what is drawn; None for evaluation, which sees every row.
+        rows_per_epoch: with a seed, draw this many rows anew for every epoch.
     """
 
     def __init__(
@@ -225,19 +78,31 @@ class Batches:
         target: str,
         batch_tokens: int,
         seed: int | None,
+        rows_per_epoch: int | None = None,
     ) -> None:
         self.corpus, self.inputs, self.target = corpus, inputs, target
         self.lengths = corpus.lengths(length_of)
         self._budget, self._seed = batch_tokens, seed
-        self.tokens = int(self.lengths.sum(dtype=np.int64))
+        self._drawn = None
+        if seed is not None and rows_per_epoch is not None and rows_per_epoch < len(self.lengths):
+            self._drawn = rows_per_epoch
+        share = 1.0 if self._drawn is None else self._drawn / len(self.lengths)
+        self.tokens = round(share * int(self.lengths.sum(dtype=np.int64)))
 
     def epoch(self, number: int, start: int = 0) -> EpochPlan:
         """Return epoch `number` from its batch `start` on; without a seed all epochs are alike."""
         rng = None if self._seed is None else np.random.default_rng((self._seed, number))
-        return EpochPlan(self, plan_batches(self.lengths, self._budget, rng=rng)[start:])
+        return EpochPlan(self, self._plan(rng)[start:])
+
+    def _plan(self, rng: np.random.Generator | None) -> list[np.ndarray]:
+        if self._drawn is None:
+            return plan_batches(self.lengths, self._budget, rng=rng)
+        rng = rng or np.random.default_rng(0)
+        rows = rng.choice(len(self.lengths), self._drawn, replace=False, shuffle=False)
+        return [rows[batch] for batch in plan_batches(self.lengths[rows], self._budget, rng=rng)]
 
     def __len__(self) -> int:
-        return len(plan_batches(self.lengths, self._budget, rng=None))
+        return len(self._plan(None))
 
     def with_inputs(self, names: Iterable[str]) -> Batches:
         """Return the same batches with other features as inputs."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.assessment import assess, finish
-from pipelines.batching import EncodedCorpus, write_corpus
 from pipelines.config import RunConfig, fingerprint
+from pipelines.corpus import EncodedCorpus, write_corpus
 from pipelines.datasets.rows import Rows, evenly
 from pipelines.datasets.splits import Splits
 from pipelines.datasets.storage import new_folder
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pipelines.training import TrainingResult
 
-ENCODING_VERSION = 1  # raise when `Task.encode` or the corpus layout changes its output
+ENCODING_VERSION = 2  # raise when `Task.encode` or the corpus layout changes its output
 
 
 def train(

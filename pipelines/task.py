@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import keras
     from rich.console import RenderableType
 
-    from pipelines.batching import Batches, Chunk, EncodedCorpus
+    from pipelines.batching import Batches
+    from pipelines.corpus import Chunk, EncodedCorpus
     from pipelines.datasets.findings import Finding
     from pipelines.datasets.rows import Rows
     from pipelines.datasets.splits import Splits

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     import keras
     from rich.console import RenderableType
 
-    from pipelines.batching import Batches, Chunk, EncodedCorpus
+    from pipelines.batching import Batches
+    from pipelines.corpus import Chunk, EncodedCorpus
     from pipelines.export.saved_model import Endpoint
     from pipelines.training import Objective
     from pipelines.workspace import Folders

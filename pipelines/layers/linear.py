@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
-from pipelines.batching import Ragged
+from pipelines.corpus import Ragged
 
 PACKAGE = "pipelines"
 

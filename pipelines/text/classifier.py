@@ -18,7 +18,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from pipelines.batching import Batches, EncodedCorpus, merge_ragged
+from pipelines.batching import Batches
+from pipelines.corpus import EncodedCorpus, merge_ragged
 from pipelines.feeding import predict_model
 from pipelines.layers.linear import Blend, NgramLinear, fit_blend, fit_linear
 from pipelines.layers.noise import WordDropout

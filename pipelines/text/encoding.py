@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipelines.batching import Chunk, Ragged, merge_ragged, narrowest
+from pipelines.corpus import Chunk, Ragged, merge_ragged, narrowest
 from pipelines.text import units
 from pipelines.text.artifacts import TextArtifacts
 from pipelines.text.char_ngrams import CharNgrams

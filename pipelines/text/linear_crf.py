@@ -12,7 +12,8 @@ import pycrfsuite
 from keras import ops
 from scipy.optimize import minimize
 
-from pipelines.batching import Batches, EncodedCorpus
+from pipelines.batching import Batches
+from pipelines.corpus import EncodedCorpus
 from pipelines.layers.crf import negative_log_likelihood
 from pipelines.text.tagger_validation import with_known_tags
 

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from pipelines.batching import Ragged
+from pipelines.corpus import Ragged
 from pipelines.layers.crf import CRF
 from pipelines.layers.noise import WordDropout
 from pipelines.layers.path_decoder import PathDecoder

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipelines.batching import Chunk, Ragged, merge_ragged
+from pipelines.corpus import Chunk, Ragged, merge_ragged
 from pipelines.datasets.rows import Rows
 from pipelines.datasets.tagged import TaggedSentence
 from pipelines.text.tagger_artifacts import TaggerArtifacts

@@ -26,7 +26,8 @@ from pipelines.text.tagger_config import TaggerConfig
 if TYPE_CHECKING:
     import keras
 
-    from pipelines.batching import Batches, Chunk, EncodedCorpus
+    from pipelines.batching import Batches
+    from pipelines.corpus import Chunk, EncodedCorpus
     from pipelines.export.saved_model import Endpoint
     from pipelines.training import Objective
     from pipelines.workspace import Folders

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipelines.batching import Ragged, narrowest
+from pipelines.corpus import Ragged, narrowest
 from pipelines.text.clues import clues
 from pipelines.text.feature_sizes import AFFIX_BUCKETS, CLUE_BUCKETS
 from pipelines.text.tagger_artifacts import TaggerArtifacts

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipelines.batching import Ragged, merge_ragged
+from pipelines.corpus import Ragged, merge_ragged
 from pipelines.text.cooccurrence import cooccurrence_vectors
 from pipelines.text.vectors import load_vectors
 from pipelines.text.vocabulary import Vocabulary

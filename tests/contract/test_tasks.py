@@ -210,7 +210,7 @@ import sys, pickle
 sys.modules["tensorflow"] = None  # training from an encoded cache needs no TensorFlow
 from pathlib import Path
 import numpy as np
-from pipelines.batching import EncodedCorpus
+from pipelines.corpus import EncodedCorpus
 from pipelines.registry import find_task
 from pipelines.training import compile_model
 home = Path(sys.argv[1])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from pipelines.batching import write_corpus
+from pipelines.corpus import write_corpus
 from pipelines.errors import DataError
 from pipelines.text import classifier
 from pipelines.text.artifacts import TextArtifacts

@@ -5,7 +5,7 @@ from scipy.special import softmax
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
-from pipelines.batching import Ragged
+from pipelines.corpus import Ragged
 from pipelines.layers.linear import Blend, NgramLinear, fit_blend, fit_linear
 
 BUCKETS = 12

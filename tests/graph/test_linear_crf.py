@@ -10,7 +10,8 @@ import pycrfsuite
 import pytest
 from keras import ops
 
-from pipelines.batching import Batches, write_corpus
+from pipelines.batching import Batches
+from pipelines.corpus import write_corpus
 from pipelines.feeding import predict_model
 from pipelines.layers.crf import NEVER, negative_log_likelihood
 from pipelines.layers.crf_decoding import viterbi

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipelines.batching import write_corpus
+from pipelines.corpus import write_corpus
 from pipelines.datasets.rows import Rows
 from pipelines.datasets.tagged import TaggedSentence
 from pipelines.text.tagger_artifacts import TaggerArtifacts

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from pipelines.batching import Batches, Ragged, write_corpus
+from pipelines.batching import Batches
+from pipelines.corpus import Ragged, write_corpus
 from pipelines.feeding import predict_model
 from pipelines.layers.crf import CRFLoss
 from pipelines.text import tagger

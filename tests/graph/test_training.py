@@ -5,8 +5,9 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines.batching import Batches, Ragged, write_corpus
+from pipelines.batching import Batches
 from pipelines.config import RunConfig
+from pipelines.corpus import Ragged, write_corpus
 from pipelines.errors import TrainingError
 from pipelines.feeding import evaluate_model, predict_model
 from pipelines.layers.noise import WordDropout

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.batching import Batches, EncodedCorpus, Ragged, plan_batches, write_corpus
+from pipelines.batching import Batches, plan_batches
+from pipelines.corpus import EncodedCorpus, Ragged, Windows, write_corpus
 from pipelines.errors import DataError
 
 ROWS = [[5, 6, 7], [8], [9, 10], [11, 12, 13, 14]]
@@ -38,7 +39,7 @@ def test_an_empty_corpus_is_refused(tmp_path):
 
 
 def test_pages_are_given_back_and_rows_stay_right(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.batching.RESIDENT_BYTES", 8)
+    monkeypatch.setattr("pipelines.corpus.MOST_MAPPED", 8)
     encoded = corpus(tmp_path)
     for _ in range(3):
         np.testing.assert_array_equal(encoded.gather(np.array([0]))["tokens"], [[5, 6, 7]])
@@ -93,3 +94,43 @@ def test_weights_are_explicit(tmp_path):
     assert targets.shape == weights.shape == (4,)
     assert weights.dtype == np.float32
     assert (weights == 1).all()
+
+
+def test_windows_come_back_as_the_slices_they_are(tmp_path):
+    values = np.arange(20, dtype=np.float32).reshape(10, 2)
+    chunks = [
+        {"history": Windows(values, np.array([0, 1, 4]), 3), "number": np.array([0, 1, 2])},
+        {"history": Windows(values + 100, np.array([7]), 3), "number": np.array([3])},
+    ]
+    encoded = write_corpus(tmp_path / "corpus", chunks)
+    assert len(EncodedCorpus(tmp_path / "corpus")) == 4
+    batch = encoded.gather(np.array([3, 1]))
+    np.testing.assert_array_equal(batch["history"], [values[7:10] + 100, values[1:4]])
+    np.testing.assert_array_equal(batch["number"], [3, 1])
+    np.testing.assert_array_equal(encoded.lengths("history"), [3, 3, 3, 3])
+
+
+def test_windows_of_one_series_share_its_values_on_disk(tmp_path):
+    values = np.zeros((1000, 4), np.float32)
+    encoded = write_corpus(tmp_path / "corpus", [{"history": Windows(values, np.arange(900), 100)}])
+    assert (encoded.folder / "history.bin").stat().st_size == values.nbytes
+
+
+def test_an_epoch_may_draw_some_rows_anew(tmp_path):
+    encoded = corpus(tmp_path, [[i] for i in range(1, 101)], split_at=50)
+
+    def batches(seed):
+        return Batches(
+            encoded, length_of="tokens", inputs=("tokens",), target="label",
+            batch_tokens=20, seed=seed, rows_per_epoch=30,
+        )  # fmt: skip
+
+    def drawn(epoch):
+        return np.concatenate(batches(1).epoch(epoch).rows)
+
+    assert len(set(drawn(0))) == 30
+    assert set(drawn(0)) != set(drawn(1))
+    np.testing.assert_array_equal(drawn(1), drawn(1))
+    assert batches(1).tokens == 30
+    assert len(batches(1)) == len(batches(1).epoch(0))
+    assert sum(map(len, batches(None).epoch(0).rows)) == 100  # evaluation sees every row

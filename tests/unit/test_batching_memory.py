@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import batching
-from pipelines.batching import EncodedCorpus, Ragged, write_corpus
+from pipelines import corpus as corpora
+from pipelines.corpus import EncodedCorpus, Ragged, write_corpus
 
 ROWS = 3000
 
@@ -33,8 +33,8 @@ def test_pages_are_given_back_within_a_batch_and_rows_stay_right(
         def madvise(self, advice: int) -> None:
             given_back.append(advice)
 
-    monkeypatch.setattr(batching, "MOST_MAPPED", 1)
-    monkeypatch.setattr(batching, "READ_ROWS", 100)
+    monkeypatch.setattr(corpora, "MOST_MAPPED", 1)
+    monkeypatch.setattr(corpora, "READ_ROWS", 100)
     monkeypatch.setattr(corpus._maps["tokens"], "_mmap", Watched())
     pieces = corpus.gather(rows)
     assert len(given_back) > ROWS // 100
@@ -46,7 +46,7 @@ def test_pages_are_given_back_within_a_batch_and_rows_stay_right(
 def test_small_corpora_stay_mapped(corpus: EncodedCorpus) -> None:
     for _ in range(5):
         corpus.gather(np.arange(ROWS))
-    assert corpus._touched > batching.MOST_MAPPED  # counted, but never given back
+    assert corpus._touched > corpora.MOST_MAPPED  # counted, but never given back
 
 
 def test_only_the_features_asked_for_are_read(corpus: EncodedCorpus) -> None:
