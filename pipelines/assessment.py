@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,7 @@ def served_outputs(task: Task[Any, Any], rows: Rows[Any], process: ServingProces
     """Send raw rows through the exported model and collect its outputs, in row order."""
     parts = [
         process.call(task.serve_inputs(chunk), task.scored_endpoint)
-        for chunk in rows.chunks(CHUNK_ROWS)
+        for chunk in rows.chunks(min(CHUNK_ROWS, task.request_rows))
     ]
     return {name: concatenate_padded([part[name] for part in parts]) for name in parts[0]}
 
@@ -39,7 +38,7 @@ def measure_serving(
     task: Task[Any, Any], rows: Rows[Any], process: ServingProcess
 ) -> dict[str, float]:
     """Return latency of single-row requests and throughput of full ones."""
-    examples = rows[:SERVE_ROWS]
+    examples = rows[: min(SERVE_ROWS, task.request_rows)]
     single = [task.serve_inputs([example]) for example in examples]
     full = task.serve_inputs(list(examples))
     endpoint = task.scored_endpoint
@@ -106,7 +105,7 @@ def predictions(
     """Yield every row with what the exported model said of it."""
     for number, example in enumerate(rows):
         row = {name: values[number] for name, values in outputs.items()}
-        yield {**asdict(example), "output": task.answer(row)}
+        yield {**task.record(example), "output": task.answer(row)}
 
 
 def check_parity(

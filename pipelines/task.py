@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -93,6 +93,11 @@ class Task(ABC, Generic[E, C]):
         self.config = config
 
     @property
+    def request_rows(self) -> int:
+        """Most rows to send in one request: fewer where a row is large."""
+        return 1024
+
+    @property
     def name(self) -> str:
         """The task's name: that of its file."""
         return type(self).__module__.rsplit(".", maxsplit=1)[-1]
@@ -165,6 +170,10 @@ class Task(ABC, Generic[E, C]):
         """Return the names that a vector of probabilities goes with, if the task has such."""
         del version
         return None
+
+    def record(self, example: E) -> dict[str, Any]:
+        """Return what predictions.jsonl keeps of an example, beside the output."""
+        return asdict(example)  # type: ignore[call-overload]
 
     def answer(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Turn one row of outputs into a record a person can read: without padding, say."""

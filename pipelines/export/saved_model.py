@@ -92,6 +92,10 @@ def compare_outputs(
 ) -> Parity:
     """Compare outputs by name: text must be equal, numbers within `tolerance`.
 
+    Numbers are compared as shares of the row's largest one (and at least of a thousandth of the
+    output's largest), so that forecasts in units or in thousands of millions are judged alike; two
+    missing numbers agree.
+
     Raises:
         ExportError: any row differs; the message names the first.
     """
@@ -102,7 +106,7 @@ def compare_outputs(
         if expected.dtype == object:
             different |= np.asarray(expected != served[name]).reshape(rows, -1).any(axis=1)
             continue
-        gaps = np.abs(expected.astype(float) - served[name].astype(float)).reshape(rows, -1)
+        gaps = _relative_gaps(expected.reshape(rows, -1), served[name].reshape(rows, -1))
         largest = max(largest, float(gaps.max(initial=0.0)))
         different |= ~(gaps <= tolerance).all(axis=1)
     if different.any():
@@ -115,3 +119,13 @@ def compare_outputs(
             "serving encodes text differently: check Task.endpoints against Task.encode"
         )
     return Parity(rows=rows, mismatches=0, largest_difference=largest)
+
+
+def _relative_gaps(expected: np.ndarray, served: np.ndarray) -> np.ndarray:
+    """Return |expected - served| / size of the row, float[N, M]; infinite where one is missing."""
+    expected, served = expected.astype(float), served.astype(float)
+    sizes = np.abs(np.nan_to_num(expected)).max(axis=1, keepdims=True, initial=0.0)
+    sizes = np.maximum(sizes, 1e-3 * sizes.max(initial=0.0))
+    gaps = np.abs(expected - served) / np.where(sizes > 0, sizes, 1.0)
+    gaps[np.isnan(expected) & np.isnan(served)] = 0.0
+    return np.nan_to_num(gaps, nan=np.inf)
