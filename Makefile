@@ -55,7 +55,7 @@ evaluate-%: $(VENV)/.installed
 	@$(RUN) evaluate $* $(DATA_OPTION) $(MODEL_OPTION) $(ARGS)
 
 predict-%: $(VENV)/.installed
-	@$(RUN) predict $* $(if $(FILE),--file "$$FILE",--text "$$TEXT") $(MODEL_OPTION) $(ARGS)
+	@$(RUN) predict $* $(if $(FILE),--file "$$FILE") $(if $(TEXT),--text "$$TEXT") $(MODEL_OPTION) $(ARGS)
 
 help-%: $(VENV)/.installed
 	@$(RUN) train $* --help

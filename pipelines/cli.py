@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, make_dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from dataclasses import make_dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from pipelines.config import RunConfig
 from pipelines.errors import ConfigError, ToolkitError, did_you_mean
+from pipelines.options import DataOptions, EvaluateOptions, TrainOptions
 from pipelines.registry import find_task, task_names
+
+if TYPE_CHECKING:
+    from pipelines.task import Task
 
 VERBS = {
     "data": "fetch, read and split a data set, and show what was found",
@@ -28,50 +31,11 @@ VERBS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class DataOptions:
-    """Where rows come from."""
-
-    data: str | None = None
-    """A file, a glob, a folder, a built-in name, or tfds:NAME; without it the task's default."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions(DataOptions):
-    """How a training run starts."""
-
-    resume: bool = False
-    """Go on with the interrupted run of the same settings and data."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(DataOptions):
-    """What to score."""
-
-    model: Path | None = None
-    """A version directory; without it the latest of the task."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictOptions:
-    """What to predict; give --text or --file."""
-
-    text: str | None = None
-    """One text."""
-    file: str | None = None
-    """A file with one text a line, or - for standard input: one JSON line comes out for each."""
-    json: bool = False
-    """Print JSON for --text as well."""
-    model: Path | None = None
-    """A version directory; without it the latest of the task."""
-
-
 _OPTIONS: dict[str, type] = {
     "data": DataOptions,
     "check": DataOptions,
     "train": TrainOptions,
     "evaluate": EvaluateOptions,
-    "predict": PredictOptions,
 }
 
 
@@ -108,7 +72,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _run(verb: str, task_name: str, arguments: list[str]) -> int:
     task_type = find_task(task_name)
-    options, config = parse(verb, task_name, task_type.config_type, arguments)
+    options, config = parse(verb, task_name, task_type, arguments)
     from pipelines import commands  # heavy; after the arguments are known to be good
 
     command: Callable[..., int] = getattr(commands, verb)
@@ -116,7 +80,7 @@ def _run(verb: str, task_name: str, arguments: list[str]) -> int:
 
 
 def parse(
-    verb: str, task_name: str, config_type: type[RunConfig], arguments: Sequence[str]
+    verb: str, task_name: str, task_type: type[Task[Any, Any]], arguments: Sequence[str]
 ) -> tuple[Any, RunConfig]:
     """Turn arguments into the verb's options and the task's settings.
 
@@ -124,8 +88,9 @@ def parse(
         SystemExit: with code 2 and a message on misuse, 0 after `--help`.
         ConfigError: a value that parses but cannot work.
     """
-    flat = tyro.conf.OmitArgPrefixes
-    fields: list[tuple[str, Any]] = [("options", Annotated[_OPTIONS[verb], flat])]
+    flat, config_type = tyro.conf.OmitArgPrefixes, task_type.config_type
+    options = task_type.predict_options if verb == "predict" else _OPTIONS[verb]
+    fields: list[tuple[str, Any]] = [("options", Annotated[options, flat])]
     if verb != "predict":  # an exported model carries its settings
         fields.append(("settings", Annotated[config_type, flat]))
     command = make_dataclass(verb, fields, frozen=True)

@@ -20,7 +20,6 @@ from pipelines.config import RunConfig
 
 if TYPE_CHECKING:
     import keras
-    from rich.console import RenderableType
 
     from pipelines.batching import Batches
     from pipelines.corpus import Chunk, EncodedCorpus
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from pipelines.evaluation.report import Section
     from pipelines.evaluation.scores import Score
     from pipelines.export.saved_model import Endpoint
+    from pipelines.options import PredictOptions
     from pipelines.training import Objective
     from pipelines.workspace import Folders
 
@@ -87,6 +87,7 @@ class Task(ABC, Generic[E, C]):
     artifacts_type: ClassVar[type[Artifacts]]
     headline: ClassVar[str]
     default_source: ClassVar[str]
+    predict_options: ClassVar[type[PredictOptions]]
     scored_endpoint: ClassVar[str] = "serve"  # the one whose inputs test rows have
 
     def __init__(self, config: C) -> None:
@@ -162,15 +163,6 @@ class Task(ABC, Generic[E, C]):
     def serve_inputs(self, examples: Sequence[E]) -> dict[str, list[Any]]:
         """Return the scored endpoint's raw inputs of examples, as a user would send them."""
 
-    @abstractmethod
-    def predict_inputs(self, texts: Sequence[str]) -> dict[str, list[Any]]:
-        """Return the raw inputs of `serve` for what a user typed or streamed."""
-
-    def output_labels(self, version: Path) -> list[str] | None:
-        """Return the names that a vector of probabilities goes with, if the task has such."""
-        del version
-        return None
-
     def record(self, example: E) -> dict[str, Any]:
         """Return what predictions.jsonl keeps of an example, beside the output."""
         return asdict(example)  # type: ignore[call-overload]
@@ -180,8 +172,8 @@ class Task(ABC, Generic[E, C]):
         return dict(row)
 
     @abstractmethod
-    def render_prediction(self, answer: Mapping[str, Any]) -> RenderableType:
-        """Show one answer on a terminal."""
+    def predict(self, version: Path, options: Any) -> int:
+        """Answer what a user gives through an exported version; return the exit code."""
 
     @abstractmethod
     def baselines(self, splits: Splits[E]) -> dict[str, Outputs]:

@@ -29,10 +29,11 @@ from pipelines.datasets.labelled_text import (
 from pipelines.datasets.rows import Rows, evenly
 from pipelines.datasets.splits import Splits, replaced_test, without_rows_in
 from pipelines.progress import FetchProgress
-from pipelines.task import Evaluation, Outputs, Predict, Prepared, Task
+from pipelines.task import Evaluation, Outputs, Predict, Prepared
 from pipelines.text.artifacts import TextArtifacts
 from pipelines.text.classifier_config import ClassifierConfig
 from pipelines.text.labelled import classification_targets, higher_label, learning_chunks
+from pipelines.text.text_task import TextTask
 from pipelines.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class SentimentConfig(ClassifierConfig, LabelledTextOptions):
         return LabelledTextOptions(**chosen)
 
 
-class Sentiment(Task[LabelledText, SentimentConfig]):
+class Sentiment(TextTask[LabelledText, SentimentConfig]):
     """Text classification with two labels or more."""
 
     config_type = SentimentConfig
@@ -259,12 +260,10 @@ class Sentiment(Task[LabelledText, SentimentConfig]):
 
         labels = sorted({row.label for row in splits.train})
         tfidf = TfidfLogisticRegression(labels, seed=self.config.seed)
-        tfidf.fit(
-            *(((row.text, row.label) for row in rows) for rows in (splits.train, splits.valid))
-        )
-        majority = majority_class(
-            (row.label for row in splits.train), labels=labels, count=len(splits.test)
-        )
+        parts = (splits.train, splits.valid)
+        tfidf.fit(*(((row.text, row.label) for row in rows) for rows in parts))
+        train = (row.label for row in splits.train)
+        majority = majority_class(train, labels=labels, count=len(splits.test))
         return {
             "majority class": majority,
             "TF-IDF + logistic regression": tfidf.predict(row.text for row in splits.test),

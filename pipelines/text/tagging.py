@@ -19,9 +19,10 @@ from pipelines.datasets.tagged import TaggedSentence, load_tagged, load_tagged_t
 from pipelines.datasets.tagged_checks import check_tagged
 from pipelines.datasets.unlabelled import with_unlabelled, without_sentences_in
 from pipelines.progress import FetchProgress
-from pipelines.task import Evaluation, Outputs, Predict, Prepared, Task
+from pipelines.task import Evaluation, Outputs, Predict, Prepared
 from pipelines.text.tagger_artifacts import TaggerArtifacts
 from pipelines.text.tagger_config import TaggerConfig
+from pipelines.text.text_task import TextTask
 
 if TYPE_CHECKING:
     import keras
@@ -36,7 +37,7 @@ EVALUATION_TOKENS = 4  # times the tokens of a training batch
 _TOKEN_KEYS = ("tokens", "tags", "confidences", "char_starts", "char_limits")
 
 
-class Tagging(Task[TaggedSentence, TaggerConfig]):
+class Tagging(TextTask[TaggedSentence, TaggerConfig]):
     """Base class of taggers; `spans` tells whether tags mark spans."""
 
     artifacts_type = TaggerArtifacts

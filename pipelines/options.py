@@ -1,0 +1,50 @@
+"""Options of the command line's verbs; a field's docstring is its `--help` text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Where rows come from."""
+
+    data: str | None = None
+    """A file, a glob, a folder, a built-in name, or tfds:NAME; without it the task's default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(DataOptions):
+    """How a training run starts."""
+
+    resume: bool = False
+    """Go on with the interrupted run of the same settings and data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(DataOptions):
+    """What to score."""
+
+    model: Path | None = None
+    """A version directory; without it the latest of the task."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """Which model predicts; tasks add what it predicts from."""
+
+    model: Path | None = None
+    """A version directory; without it the latest of the task."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextPredictOptions(PredictOptions):
+    """What to predict; give --text or --file."""
+
+    text: str | None = None
+    """One text."""
+    file: str | None = None
+    """A file with one text a line, or - for standard input: one JSON line comes out for each."""
+    json: bool = False
+    """Print JSON for --text as well."""
