@@ -1,0 +1,1 @@
+"""Forecasting: from regular series to a model that takes and returns their own units."""
