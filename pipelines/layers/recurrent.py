@@ -1,4 +1,4 @@
-"""The recurrent stack every task uses, and the pooling that makes one vector of its states.
+"""The recurrent stack every task uses.
 
 Backend-neutral: `keras.layers` and `keras.ops` only. Sequences are right-padded; the mask is
 bool[B, T], True on real tokens, and every row needs at least one.
@@ -11,8 +11,19 @@ from typing import Any
 import keras
 from keras import ops
 
-from pipelines.config import Cell, Pooling, RunConfig
+from pipelines.config import Cell, RunConfig
 from pipelines.layers.fast_recurrent import applicable, call_layer
+from pipelines.layers.pooling import SequencePooling
+from pipelines.layers.recurrent_state import (
+    require_forward,
+    run_layer,
+    split_state,
+    state_sizes,
+    step_layer,
+    zero_state,
+)
+
+__all__ = ["RecurrentStack", "SequencePooling"]
 
 PACKAGE = "pipelines"
 
@@ -24,6 +35,10 @@ class RecurrentStack(keras.layers.Layer):
     Maps float32[B, T, D] and a mask bool[B, T] to float32[B, T, H], H = units (× 2 when
     bidirectional). Padding steps come out exactly 0 whatever the backend does with them. A layer
     is: variational dropout, input dropout, recurrence, layer normalisation, residual sum.
+
+    A decoder reads on from a state: `run` over a sequence, `step` one step at a time. A state is a
+    flat list of tensors [B, units], bottom layer first: h of a simple or GRU layer, h and c of an
+    LSTM; of a bidirectional layer, those of the forward and then of the backward direction.
 
     Args:
         cell: "simple" (tanh, Elman 1990), "gru" (Cho et al., 2014) or "lstm" (Hochreiter &
@@ -39,6 +54,7 @@ class RecurrentStack(keras.layers.Layer):
         residual: add a layer's input to its output where the widths agree (He et al., 2016).
         fast: train by the fast path where it applies (see `fast_recurrent`); same weights.
         use_cudnn: "auto" for training; False for a graph that must run on any device.
+        return_state: `call` returns the states and then every tensor of the final state.
     """
 
     def __init__(
@@ -56,6 +72,7 @@ class RecurrentStack(keras.layers.Layer):
         fast: bool = False,
         use_cudnn: bool | str = "auto",
         seed: int | None = None,
+        return_state: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -72,6 +89,7 @@ class RecurrentStack(keras.layers.Layer):
             "fast": fast,
             "use_cudnn": use_cudnn,
             "seed": seed,
+            "return_state": return_state,
         }
         self.supports_masking = True
         self.width = units * (2 if bidirectional else 1)
@@ -136,104 +154,122 @@ class RecurrentStack(keras.layers.Layer):
             width = self.width
         self.built = True
 
-    def call(self, inputs: Any, mask: Any = None, training: bool = False) -> Any:
-        """Return the states of the top layer, float32[B, T, H]."""
+    def call(
+        self, inputs: Any, mask: Any = None, initial_state: Any = None, training: bool = False
+    ) -> Any:
+        """Return the states of the top layer, float32[B, T, H]; see `return_state`.
+
+        The fast path is for reading from zeros to no further end: see `run`.
+        """
+        if self.settings["return_state"] or initial_state is not None:
+            states, final = self.run(inputs, mask, initial_state, training)
+            return (states, *final) if self.settings["return_state"] else states
         states = inputs
         for parts in self._layers_of_depth:
             states = self._apply(parts, states, mask, training)
-        if mask is not None:
-            states *= ops.cast(ops.expand_dims(mask, -1), states.dtype)
-        return states
+        return _zero_padding(states, mask)
+
+    def run(
+        self, inputs: Any, mask: Any = None, initial_state: Any = None, training: bool = False
+    ) -> tuple[Any, list[Any]]:
+        """Read a sequence from a state to a state; for use within another layer's `call`.
+
+        Args:
+            inputs: float32[B, T, D].
+            mask: bool[B, T], True on real tokens; the state is carried over padding.
+            initial_state: a state; None is 0.
+            training: whether dropout acts.
+
+        Returns:
+            the states of the top layer, float32[B, T, H], and the final state.
+
+        Raises:
+            ConfigError: `initial_state` has too many or too few tensors.
+        """
+        self._build_for(inputs)
+        before: list[Any] = [None] * len(self._layers_of_depth)
+        if initial_state is not None:
+            before = split_state(self.name, self._recurrences, initial_state)
+        states, final = inputs, []
+        for parts, state in zip(self._layers_of_depth, before, strict=True):
+            read = self._drop(parts, states, training)
+            read, after = run_layer(parts["recurrence"], read, mask, state, training)
+            states = self._finish(parts, states, read)
+            final += after
+        return _zero_padding(states, mask), final
+
+    def step(self, inputs: Any, state: Any) -> tuple[Any, list[Any]]:
+        """Read one step of inference: T of them equal `run` over T steps.
+
+        Args:
+            inputs: float32[B, D].
+            state: the state before.
+
+        Returns:
+            the top layer's output, float32[B, H], and the state after.
+
+        Raises:
+            ConfigError: the stack is bidirectional, or `state` is not one of this stack.
+        """
+        require_forward(self.name, self._recurrences[0])
+        self._build_for(inputs[:, None])
+        before = split_state(self.name, self._recurrences, state)
+        after: list[Any] = []
+        for parts, old in zip(self._layers_of_depth, before, strict=True):
+            read, new = step_layer(parts["recurrence"], inputs, old)
+            inputs = self._finish(parts, inputs, read)
+            after += new
+        return inputs, after
+
+    def zero_state(self, batch: Any) -> list[Any]:
+        """Return the state before anything was read; `batch` is a number or a scalar tensor."""
+        return zero_state(self._recurrences, batch)
+
+    @property
+    def _recurrences(self) -> list[keras.layers.Layer]:
+        return [parts["recurrence"] for parts in self._layers_of_depth]
+
+    def _build_for(self, inputs: Any) -> None:
+        if not self.built:
+            self.build(tuple(inputs.shape))
 
     def _apply(
         self, parts: dict[str, keras.layers.Layer], inputs: Any, mask: Any, training: bool
     ) -> Any:
-        states = inputs
-        for name in ("variational_dropout", "input_dropout"):
-            if name in parts:
-                states = parts[name](states, training=training)
+        states = self._drop(parts, inputs, training)
         recurrence = parts["recurrence"]
         if self.settings["fast"] and applicable(recurrence, states, training).holds:
             states = call_layer(recurrence, states, mask)
         else:
             states = recurrence(states, mask=mask, training=training)
+        return self._finish(parts, inputs, states)
+
+    @staticmethod
+    def _drop(parts: dict[str, keras.layers.Layer], inputs: Any, training: bool) -> Any:
+        for name in ("variational_dropout", "input_dropout"):
+            if name in parts:
+                inputs = parts[name](inputs, training=training)
+        return inputs
+
+    def _finish(self, parts: dict[str, keras.layers.Layer], inputs: Any, states: Any) -> Any:
         if "layer_norm" in parts:
             states = parts["layer_norm"](states)
         if self.settings["residual"] and inputs.shape[-1] == self.width:
             states += inputs
         return states
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Return [B, T, H]."""
-        return (*input_shape[:-1], self.width)
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> Any:
+        """Return [B, T, H], and the shapes of the final state where it is returned."""
+        states = (*input_shape[:-1], self.width)
+        if not self.settings["return_state"]:
+            return states
+        sizes = [size for layer in self._recurrences for size in state_sizes(layer)]
+        return (states, *((input_shape[0], size) for size in sizes))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return super().get_config() | self.settings
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class SequencePooling(keras.layers.Layer):
-    """One vector from the states of a sequence, blind to padding.
-
-    Maps float32[B, T, H] and a mask bool[B, T] to float32[B, H × len(kinds)].
-
-    Args:
-        kinds: any of "last" (final state of each direction), "mean", "max", and "attention"
-            (a learned query weighs the states; Yang et al., 2016, sec. 2.2 without the MLP).
-        directions: 2 when the states concatenate a forward and a backward half: the backward
-            half's final state stands at the first step.
-    """
-
-    def __init__(
-        self, kinds: tuple[Pooling, ...] = ("last",), *, directions: int = 1, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.kinds, self.directions = tuple(kinds), directions
-        self.supports_masking = True
-        self._pools = {
-            "last": self._last, "mean": self._mean, "max": self._max, "attention": self._attention,
-        }  # fmt: skip
-
-    def build(self, input_shape: tuple[Any, ...]) -> None:
-        """Create the attention query when it is used."""
-        if "attention" in self.kinds:
-            self.query = self.add_weight(shape=(input_shape[-1], 1), name="query")
-        self.built = True
-
-    def call(self, states: Any, mask: Any) -> Any:
-        """Pool and concatenate, in the order of `kinds`."""
-        return ops.concatenate([self._pools[kind](states, mask) for kind in self.kinds], axis=-1)
-
-    def compute_mask(self, states: Any, previous_mask: Any = None) -> None:
-        """Return None: the time axis is gone."""
-
-    def _last(self, states: Any, mask: Any) -> Any:
-        final = ops.sum(ops.cast(mask, "int32"), axis=1) - 1
-        forward = ops.squeeze(ops.take_along_axis(states, final[:, None, None], axis=1), 1)
-        if self.directions == 1:
-            return forward
-        half = states.shape[-1] // 2
-        return ops.concatenate([forward[:, :half], states[:, 0, half:]], axis=-1)
-
-    def _mean(self, states: Any, mask: Any) -> Any:
-        real = ops.cast(ops.expand_dims(mask, -1), states.dtype)
-        return ops.sum(states * real, axis=1) / ops.sum(real, axis=1)
-
-    def _max(self, states: Any, mask: Any) -> Any:
-        return ops.max(ops.where(ops.expand_dims(mask, -1), states, -1e4), axis=1)
-
-    def _attention(self, states: Any, mask: Any) -> Any:
-        scores = ops.where(ops.expand_dims(mask, -1), ops.matmul(states, self.query), -1e4)
-        return ops.sum(ops.softmax(scores, axis=1) * states, axis=1)
-
-    def compute_output_shape(
-        self, states_shape: tuple[Any, ...], mask_shape: Any = None
-    ) -> tuple[Any, ...]:
-        """Return [B, H × len(kinds)]."""
-        del mask_shape
-        return (states_shape[0], states_shape[-1] * len(self.kinds))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return super().get_config() | {"kinds": list(self.kinds), "directions": self.directions}
+def _zero_padding(states: Any, mask: Any) -> Any:
+    return states if mask is None else states * ops.cast(mask[..., None], states.dtype)
