@@ -73,7 +73,7 @@ def bootstrap_weighted(
     values = _resampled(statistic, counts, seed, resamples)
     if centred:
         values += value - values.mean()
-    low, high = _percentiles(values)
+    low, high = percentiles(values)
     return Interval(value, low, high)
 
 
@@ -91,7 +91,7 @@ def compare_weighted(
 
     value = _measured(gap, counts)
     values = _resampled(gap, counts, seed, resamples)
-    return Difference(value, *_percentiles(values), _two_sided(values))
+    return Difference(value, *percentiles(values), two_sided(values))
 
 
 def bootstrap_sums(
@@ -200,7 +200,7 @@ def bootstrap_statistic(
     values = np.array(
         [statistic(drawn) for drawn in drawn_rows(rows, groups, seed, resamples)], float
     )
-    return Interval(float(statistic(np.arange(rows))), *_percentiles(values))
+    return Interval(float(statistic(np.arange(rows))), *percentiles(values))
 
 
 def compare_statistic(
@@ -218,7 +218,7 @@ def compare_statistic(
     values = np.array([first(drawn) - second(drawn) for drawn in draws], float)
     everything = np.arange(rows)
     value = float(first(everything) - second(everything))
-    return Difference(value, *_percentiles(values), _two_sided(values))
+    return Difference(value, *percentiles(values), two_sided(values))
 
 
 def proportion_interval(hits: int, count: int) -> Interval:
@@ -244,13 +244,15 @@ def _resampled(statistic: Statistic, counts: Array, seed: int, resamples: int) -
     return np.concatenate([statistic(w) for w in weights(counts, seed, resamples)]).astype(float)
 
 
-def _percentiles(values: Array) -> tuple[float, float]:
+def percentiles(values: Array) -> tuple[float, float]:
+    """Ends of the 95 % interval of resampled values."""
     tail = 50 * (1 - CONFIDENCE)
     low, high = np.percentile(values, [tail, 100 - tail])
     return float(low), float(high)
 
 
-def _two_sided(values: Array) -> float:
+def two_sided(values: Array) -> float:
+    """P-value of resampled differences: twice the smaller share on either side of zero."""
     smaller = min(np.sum(values <= 0), np.sum(values >= 0))
     return float(min(1.0, 2 * (smaller + 1) / (len(values) + 1)))
 

@@ -32,7 +32,9 @@ def score_table(scores: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _score_name(score: Mapping[str, Any]) -> str:
-    direction = ", lower is better" if score["better"] == "lower" else ""
+    direction = {"lower": ", lower is better", "higher": ""}.get(score["better"])
+    if direction is None:
+        direction = f", best is {wording.number(score['target'], score['unit'])}"
     return f"{wording.readable(score['name'])}{direction}"
 
 
@@ -45,6 +47,8 @@ def _baseline_cell(score: Mapping[str, Any], name: str) -> str:
         return value
     unit = score["unit"]
     gap = wording.difference(comparison["difference"], unit, signed=True)
+    if score.get("target") is not None:
+        gap += " farther" if comparison["difference"] > 0 else " nearer"
     return Markup("{}<br><small>{}, {}</small>").format(
         value, gap, wording.p_value(comparison["p_value"])
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,9 @@ _NAMES = {
     "mae": "MAE",
     "rmse": "RMSE",
     "mase": "MASE",
+    "smape": "sMAPE",
+    "crps": "CRPS",
+    "wql": "weighted quantile loss",
     "bleu": "BLEU",
     "ner": "NER",
     "pos": "POS",
@@ -23,8 +27,16 @@ _NAMES = {
 
 
 def readable(name: str) -> str:
-    """Turn an identifier into words: `macro_f1` into "macro F1"."""
-    return " ".join(_NAMES.get(part, part) for part in name.split("_"))
+    """Turn an identifier into words: `macro_f1` into "macro F1".
+
+    What follows a colon is a name from the data, such as a column's, and stays as it is.
+    """
+    name, colon, rest = name.partition(":")
+    if share := re.fullmatch(r"(coverage|width)_(\d+)", name):
+        words = f"{share[1]} of the {share[2]} % interval"
+    else:
+        words = " ".join(_NAMES.get(part, part) for part in name.split("_"))
+    return words + colon + rest
 
 
 def number(value: float | None, unit: str = "") -> str:
@@ -95,6 +107,7 @@ def verdict(score: Mapping[str, Any], baseline: str) -> str:
     comparison = score.get("comparisons", {}).get(baseline)
     if comparison is None or comparison["p_value"] >= SIGNIFICANT or comparison["difference"] == 0:
         return "undecided"
+    # Differences of distances from a target are, like those of errors, better when negative.
     gained = (comparison["difference"] > 0) == (score["better"] == "higher")
     return "better" if gained else "worse"
 
@@ -110,11 +123,26 @@ def headline(score: Mapping[str, Any]) -> str:
 def against(score: Mapping[str, Any], baseline: str) -> str:
     """Write how a score compares with a baseline: "1.4 points above X (0.798), p = 0.03"."""
     unit, value = score["unit"], score["baselines"][baseline]
+    if score.get("target") is not None:
+        return _against_target(score, baseline)
     gap = score["value"] - value
     place = f"{difference(gap, unit)} {'above' if gap > 0 else 'below'}"
     if gap == 0:
         place = "equal to"
     text = f"{place} {baseline} ({number(value, unit)})"
+    comparison = score.get("comparisons", {}).get(baseline)
+    return f"{text}, {p_value(comparison['p_value'])}" if comparison else text
+
+
+def _against_target(score: Mapping[str, Any], baseline: str) -> str:
+    """Compare distances from a target: "2.1 points nearer to 0.800 than X (0.771), p = 0.04"."""
+    unit, value, target = score["unit"], score["baselines"][baseline], score["target"]
+    gap = abs(score["value"] - target) - abs(value - target)
+    side = "nearer to" if gap < 0 else "farther from"
+    text = f"{difference(gap, unit)} {side} {number(target, unit)} than"
+    if gap == 0:
+        text = f"as near to {number(target, unit)} as"
+    text = f"{text} {baseline} ({number(value, unit)})"
     comparison = score.get("comparisons", {}).get(baseline)
     return f"{text}, {p_value(comparison['p_value'])}" if comparison else text
 
