@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.datasets.series_frequency import DAY
+
 if TYPE_CHECKING:
-    from pipelines.datasets.series import Frequency, WindowRows
+    from pipelines.datasets.series import WindowRows
 
 Array = NDArray[Any]
 LEVELS = tuple(round(tenth / 10, 1) for tenth in range(1, 10))
@@ -32,7 +34,7 @@ class Backtest:
         levels: quantile levels, rising.
         season: steps after which values tend to repeat.
         frequency: pandas' name of the step, such as "h".
-        step_name: what a step is called in prose, such as "hour".
+        step_name: what a step is called in prose, such as "hour" or "15 minutes".
     """
 
     series: Array
@@ -69,26 +71,24 @@ class Backtest:
         return np.unique(self.times[:, 0], return_inverse=True)[1].astype(np.int64)
 
 
-def values_at(rows: WindowRows, offsets: Array, columns: Array | slice) -> Array:
-    """Cut columns at steps relative to each row's origin; NaN outside the series.
+def values_at(values: Array, rows: WindowRows, offsets: Array) -> Array:
+    """Read steps relative to each row's origin; NaN outside the series.
 
     Args:
+        values: columns of the store, `store.values` or `store.filled`, float32[V, C].
         rows: the windows, M of them.
-        offsets: steps after the origin (0: the last observed step), int[L].
-        columns: which columns of the store.
+        offsets: steps after the origin (0: the last observed step), int[L] or int[M, L].
 
     Returns:
         float32[M, L, C].
     """
-    offsets = np.asarray(offsets, np.int64)
-    width = np.arange(len(rows.store.layout.columns))[columns]
-    found = np.full((len(rows), len(offsets), len(width)), np.nan, np.float32)
-    for number, members in members_of(rows.series):
-        values = rows.store.series(number)
-        steps = np.asarray(rows.origins[members], np.int64)[:, None] + offsets
-        inside = (steps >= 0) & (steps < len(values))
-        cut = values[np.where(inside, steps, 0)][..., width]
-        found[members] = np.where(inside[..., None], cut, np.nan)
+    first, limit = (rows.store.offsets[rows.series + end][:, None] for end in (0, 1))
+    places = first + rows.origins[:, None] + np.asarray(offsets, np.int64)
+    inside = (places >= first) & (places < limit)
+    if not len(values):
+        return np.full((*places.shape, values.shape[1]), np.nan, np.float32)
+    found = np.asarray(values[np.where(inside, places, 0)], np.float32)
+    found[~inside] = np.nan
     return found
 
 
@@ -102,19 +102,22 @@ def members_of(series: Array) -> list[tuple[int, Array]]:
     return [(int(series[part[0]]), part) for part in np.split(order, edges)]
 
 
-def mase_scales(train: WindowRows, season: int) -> dict[str, Array]:
+def mase_scales(train: WindowRows, season: int | None = None) -> dict[str, Array]:
     """Mean absolute change over a season in each series' training part, float64[K] by name.
 
-    The part reaches from the series' first step to the last target of a training window. Pairs with
-    a missing value are left out; a series without a pair has NaN (Hyndman & Koehler, 2006).
+    Pairs with a missing value are left out; a series without a pair has NaN (Hyndman & Koehler,
+    2006).
+
+    Args:
+        train: the training windows; their span is the training part.
+        season: in steps; the frequency's own when not given.
     """
-    targets = len(train.store.layout.targets)
-    scales = {}
-    for number, members in members_of(train.series):
-        limit = int(np.max(train.origins[members])) + train.horizon + 1
-        values = np.asarray(train.store.series(number)[:limit, :targets], np.float64)
-        scales[train.store.names[number]] = seasonal_change(values, season)
-    return scales
+    layout = train.store.layout
+    steps = layout.frequency.season() if season is None else season
+    return {
+        name: seasonal_change(np.asarray(train.part(number)[:, : layout.K], np.float64), steps)
+        for number, name in enumerate(train.store.names)
+    }
 
 
 def seasonal_change(values: Array, season: int) -> Array:
@@ -140,52 +143,35 @@ def backtest_of(
         levels: quantile levels of the forecasts.
         season: in steps; the frequency's own when not given.
     """
-    layout = rows.store.layout
-    count = len(layout.targets)
-    targets = slice(0, count)
-    nothing = np.full(count, np.nan)
-    by_series = np.array([scales.get(name, nothing) for name in rows.store.names], np.float64)
-    history = values_at(rows, np.arange(1 - rows.history, 1), targets)
-    actual = values_at(rows, np.arange(1, rows.horizon + 1), targets)
+    layout, store = rows.store.layout, rows.store
+    nothing = np.full(layout.K, np.nan)
+    by_series = np.array([scales.get(name, nothing) for name in store.names], np.float64)
+    targets = store.values[:, : layout.K]
+    actual = values_at(targets, rows, np.arange(1, rows.horizon + 1))
     return Backtest(
-        series=np.asarray(rows.series),
-        names=rows.store.names,
-        times=local_times(rows, np.arange(1, rows.horizon + 1)),
+        series=rows.series,
+        names=store.names,
+        times=local_times(rows),
         actual=actual.astype(np.float64),
-        history=history.astype(np.float64),
-        scale=by_series.reshape(-1, count)[rows.series],
-        targets=tuple(column.name for column in layout.columns[targets]),
-        units=tuple(column.unit for column in layout.columns[targets]),
+        history=values_at(targets, rows, np.arange(1 - rows.history, 1)).astype(np.float64),
+        scale=by_series.reshape(-1, layout.K)[rows.series],
+        targets=layout.targets,
+        units=tuple(column.unit for column in layout.columns[: layout.K]),
         levels=tuple(float(level) for level in levels),
         season=layout.frequency.season() if season is None else season,
         frequency=layout.frequency.name,
-        step_name=step_name(layout.frequency),
+        step_name=layout.frequency.step_name,
     )
 
 
-def stamps_at(rows: WindowRows, offsets: Array) -> Array:
-    """Return the stamps of steps relative to each row's origin, int64[M, L], inside or not."""
-    offsets = np.asarray(offsets, np.int64)
-    stamps = np.zeros((len(rows), len(offsets)), np.int64)
-    frequency = rows.store.layout.frequency
-    for number, members in members_of(rows.series):
-        steps = np.asarray(rows.origins[members], np.int64)[:, None] + offsets
-        stamps[members] = frequency.time(int(rows.store.starts[number]), steps)
-    return stamps
-
-
-def local_times(rows: WindowRows, offsets: Array) -> Array:
-    """Return wall-clock seconds of steps relative to each row's origin, int64[M, L]."""
-    stamps, zone = stamps_at(rows, offsets), rows.store.layout.time_zone
-    if not zone or rows.store.layout.frequency.season() == 1 or _coarse(rows):
+def local_times(rows: WindowRows) -> Array:
+    """Return wall-clock seconds of the steps that windows forecast, int64[M, H]."""
+    stamps = rows.target_times(np.arange(len(rows)))
+    zone, frequency = rows.store.layout.time_zone, rows.store.layout.frequency
+    # Days and longer steps are wall clock in every zone.
+    if not zone or frequency.unit == "month" or frequency.count >= DAY:
         return stamps
     return wall_clock(stamps, zone)
-
-
-def _coarse(rows: WindowRows) -> bool:
-    """Whether steps are days or longer, which are wall clock in every zone."""
-    frequency = rows.store.layout.frequency
-    return frequency.unit == "month" or frequency.count >= 86_400
 
 
 def wall_clock(stamps: Array, zone: str) -> Array:
@@ -196,26 +182,3 @@ def wall_clock(stamps: Array, zone: str) -> Array:
     utc = pd.DatetimeIndex(unique.astype("datetime64[s]")).tz_localize("UTC")
     shown = utc.tz_convert(zone).tz_localize(None).to_numpy().astype("datetime64[s]")
     return np.asarray(shown.astype(np.int64)[places].reshape(np.shape(stamps)))
-
-
-_STEPS = {
-    ("second", 1): "second",
-    ("second", 60): "minute",
-    ("second", 3_600): "hour",
-    ("second", 86_400): "day",
-    ("second", 604_800): "week",
-    ("month", 1): "month",
-    ("month", 3): "quarter",
-    ("month", 12): "year",
-}
-
-
-def step_name(frequency: Frequency) -> str:
-    """Say what a step is, in the singular: "hour", "15-minute step"."""
-    known = _STEPS.get((frequency.unit, frequency.count))
-    if known or frequency.unit == "month":
-        return known or f"{frequency.count}-month step"
-    for name, seconds in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if frequency.count % seconds == 0:
-            return f"{frequency.count // seconds}-{name} step"
-    return f"{frequency.count}-second step"
