@@ -7,65 +7,16 @@ year. Several harmonics of one phase let a linear layer tell hours, weekdays and
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import tensorflow as tf
 
-from pipelines.datasets.series import Frequency
+from pipelines.datasets.series_frequency import DAY, Frequency
+from pipelines.series.cycles import HARMONICS, cycles_of
 
-DAY = 86_400
-_YEARS = range(1970, 2101)  # whose clock changes an exported graph knows
-_HARMONICS = {"day": 6, "week": 3, "month": 2, "year": 4}
 _WEEK = 7 * DAY
-
-
-def calendar_names(frequency: Frequency) -> list[str]:
-    """Return the names of the features of a frequency, C of them."""
-    return [
-        f"{wave} of the {phase} × {harmonic}"
-        for phase in _phases(frequency)
-        for harmonic in range(1, _HARMONICS[phase] + 1)
-        for wave in ("sine", "cosine")
-    ] or ["nothing"]
-
-
-def _phases(frequency: Frequency) -> tuple[str, ...]:
-    """Return the cycles that a step is short enough to tell apart."""
-    if frequency.unit == "month":
-        return ("year",) if frequency.count < 12 else ()
-    if frequency.count < DAY:
-        return ("day", "week", "year")
-    return ("week", "month", "year") if frequency.count < _WEEK else ("year",)
-
-
-def zone_changes(time_zone: str) -> tuple[list[int], list[int]]:
-    """Return when the clock of a zone is changed (UTC seconds) and its offset from then on.
-
-    The first entry stands for all time before. `zoneinfo` has no list of changes: each is found by
-    bisection between two days of unequal offset.
-    """
-    if not time_zone:
-        return [0], [0]
-    zone = ZoneInfo(time_zone)
-
-    def offset(second: int) -> int:
-        moment = datetime.fromtimestamp(second, UTC).astimezone(zone)
-        return int((moment.utcoffset() or timedelta()).total_seconds())
-
-    days = [DAY * day for day in range(0, (_YEARS.stop - 1970) * 365, 7)]
-    known = [offset(day) for day in days]
-    changes, offsets = [0], [known[0]]
-    for number in np.flatnonzero(np.diff(known)):
-        low, high = days[number], days[number + 1]
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if offset(middle) == known[number] else (low, middle)
-        changes.append(high)
-        offsets.append(known[number + 1])
-    return changes, offsets
 
 
 def step_times(frequency: Frequency, origin: Any, steps: Any) -> tf.Tensor:
@@ -87,10 +38,15 @@ def step_times(frequency: Frequency, origin: Any, steps: Any) -> tf.Tensor:
 
 
 class Calendar:
-    """Turns stamps into features, float32[B, L, C]."""
+    """Turns stamps into features, float32[B, L, C].
+
+    Args:
+        frequency: of the series.
+        zone_changes: what `cycles.zone_changes` returned for their time zone.
+    """
 
     def __init__(
-        self, frequency: Frequency, zone_changes: tuple[list[int], list[int]] = ((0,), (0,))
+        self, frequency: Frequency, zone_changes: Sequence[Sequence[int]] = ((), (0,))
     ) -> None:
         self.frequency = frequency
         self._changes, self._offsets = ([int(it) for it in part] for part in zone_changes)
@@ -98,20 +54,20 @@ class Calendar:
     def __call__(self, times: Any) -> tf.Tensor:
         """Return the features of stamps int64[B, L]."""
         local = self.local(tf.cast(times, tf.int64))
-        phases = {name: self._phase(name, local) for name in _phases(self.frequency)}
+        phases = {name: self._phase(name, local) for name in cycles_of(self.frequency)}
         waves = [
             wave(2 * np.pi * harmonic * phase)
             for name, phase in phases.items()
-            for harmonic in range(1, _HARMONICS[name] + 1)
+            for harmonic in range(1, HARMONICS[name] + 1)
             for wave in (tf.sin, tf.cos)
         ]
         return tf.stack(waves or [tf.zeros_like(local, tf.float32)], axis=-1)
 
     def local(self, times: tf.Tensor) -> tf.Tensor:
         """Return the wall-clock seconds of stamps, int64."""
-        if len(self._changes) == 1:
+        if not self._changes:
             return times + self._offsets[0]
-        changes = tf.constant(self._changes[1:], tf.int64)
+        changes = tf.constant(self._changes, tf.int64)
         place = tf.searchsorted(changes, tf.reshape(times, [-1]), side="right")
         offsets = tf.gather(tf.constant(self._offsets, tf.int64), place)
         return times + tf.reshape(offsets, tf.shape(times))

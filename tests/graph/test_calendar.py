@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.datasets.series_frequency import parse_frequency
-from pipelines.series.calendar import Calendar, calendar_names, step_times, zone_changes
+from pipelines.series.calendar import Calendar, step_times
+from pipelines.series.cycles import calendar_names, zone_changes
 
 STAMPS = st.integers(-2_000_000_000, 4_000_000_000)
 NAMES = ("15min", "h", "D", "W", "MS", "ME", "QS", "YS")

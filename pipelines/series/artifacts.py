@@ -1,0 +1,173 @@
+"""What a forecaster learns from its training part besides weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from pipelines.config import fingerprint
+from pipelines.datasets.series import Column, SeriesLayout, WindowRows
+from pipelines.datasets.series_options import SeriesOptions
+from pipelines.evaluation.backtest import mase_scales, members_of
+from pipelines.layers.series_statistics import fit_statistics
+from pipelines.series.cycles import calendar_names, zone_changes
+from pipelines.series.forecaster_config import ForecasterConfig, Transform
+
+_SAMPLE = 200_000  # values of a series that skewness is measured on, at most
+_SKEWED = 1.0  # the skewness of an exponential distribution is 2, of a normal one 0
+
+
+@dataclass(frozen=True)
+class SeriesArtifacts:
+    """Columns, sizes, statistics of the training part.
+
+    Attributes:
+        layout: the columns; categories are those that occur in the training part.
+        settings: history, horizon, season, levels, zone changes and reading options, as plain JSON.
+        statistics: what `SeriesScaling` needs to know of the training part (`SeriesStatistics`).
+        scales: series -> mean seasonal-naive error of each target over the training part, the
+            unit of MASE.
+    """
+
+    layout: SeriesLayout
+    settings: Mapping[str, Any]
+    statistics: Mapping[str, list[float]]
+    scales: Mapping[str, list[float]]
+
+    @property
+    def history(self) -> int:
+        """Steps a forecast is made from."""
+        return int(self.settings["history"])
+
+    @property
+    def horizon(self) -> int:
+        """Steps a forecast is made for."""
+        return int(self.settings["horizon"])
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Levels of the quantiles."""
+        return tuple(self.settings["levels"])
+
+    def reading(self, given: SeriesOptions) -> SeriesOptions:
+        """Return the options that tables of this model are read with; what is given wins."""
+        plain = asdict(SeriesOptions())
+        own = {name: _tuple(value) for name, value in self.settings["reading"].items()}
+        chosen = {name: value for name, value in asdict(given).items() if value != plain[name]}
+        sizes = {name: self.settings[name] for name in ("history", "horizon", "season")}
+        return SeriesOptions(**{**own, **chosen, **sizes})
+
+    def save(self, folder: Path) -> None:
+        """Write series.json."""
+        text = json.dumps(self._content(), indent=1, ensure_ascii=False)
+        (folder / "series.json").write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        content = json.loads((folder / "series.json").read_text(encoding="utf-8"))
+        return cls(SeriesLayout.from_json(content.pop("layout")), **content)
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything learned."""
+        return fingerprint(self._content())
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "layout": self.layout.to_json(),
+            "settings": dict(self.settings),
+            "statistics": dict(self.statistics),
+            "scales": dict(self.scales),
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Return names, units and sizes for the log and the manifest."""
+        columns = {
+            column.name: {"role": column.role, "unit": column.unit, "words": column.categories}
+            for column in (*self.layout.columns, *self.layout.statics)
+        }
+        return {
+            "history": self.history,
+            "horizon": self.horizon,
+            "frequency": self.layout.frequency.name,
+            "time_zone": self.layout.time_zone,
+            "season": self.settings["season"],
+            "levels": list(self.levels),
+            "columns": columns,
+            "series": len(self.scales),
+        }
+
+
+def fit_series_artifacts(rows: WindowRows, config: ForecasterConfig) -> SeriesArtifacts:
+    """Learn categories, statistics and scales from the steps that training windows touch."""
+    layout, parts = rows.store.layout, training_parts(rows)
+    static = rows.store.static[np.unique(rows.series)]
+    columns = tuple(
+        _seen(it, [part[:, n] for part in parts]) for n, it in enumerate(layout.columns)
+    )
+    statics = tuple(_seen(it, [static[:, n]]) for n, it in enumerate(layout.statics))
+    log = _wants_log(parts, layout.K, config.transform)
+    statistics = fit_statistics(
+        parts,
+        static if layout.statics else None,
+        targets=layout.K,
+        scaling=config.scaling,
+        log=log,
+    )
+    season = config.season or layout.frequency.season()
+    settings = {
+        "history": rows.history,
+        "horizon": rows.horizon,
+        "season": season,
+        "levels": list(config.quantiles),
+        "log": log,
+        "calendar": calendar_names(layout.frequency),
+        "zone_changes": zone_changes(layout.time_zone),
+        "reading": asdict(config.reading()),
+    }
+    return SeriesArtifacts(
+        replace(layout, columns=columns, statics=statics),
+        json.loads(json.dumps(settings)),
+        {name: np.asarray(value).tolist() for name, value in asdict(statistics).items()},
+        {name: scale.tolist() for name, scale in mase_scales(rows, season).items()},
+    )
+
+
+def training_parts(rows: WindowRows) -> list[np.ndarray]:
+    """Return, of each series with windows, its steps up to the last target, float32[n, F]."""
+    return [
+        rows.store.series(number)[: int(rows.origins[members].max()) + 1 + rows.horizon]
+        for number, members in members_of(rows.series)
+    ]
+
+
+def _seen(column: Column, parts: list[np.ndarray]) -> Column:
+    """Forget the words of a column that no training step has; codes keep their meaning."""
+    if not column.categories:
+        return column
+    seen = {int(code) for part in parts for code in np.unique(part[np.isfinite(part)])}
+    last = max(seen, default=-1) + 1
+    words = (word if n in seen else "" for n, word in enumerate(column.categories[:last]))
+    return replace(column, categories=tuple(words))
+
+
+def _wants_log(parts: list[np.ndarray], targets: int, transform: Transform) -> bool:
+    """Tell whether to forecast on a logarithmic scale."""
+    if transform != "auto":
+        return transform == "log"
+    pooled = np.concatenate([part[:: max(1, len(part) // _SAMPLE), :targets] for part in parts])
+    if np.nanmin(pooled) < 0:
+        return False
+    centred = pooled.astype(np.float64) - np.nanmean(pooled, axis=0)
+    deviation = np.nanstd(centred, axis=0)
+    skewness = np.nanmean(centred**3, axis=0) / np.where(deviation > 0, deviation, 1.0) ** 3
+    return bool((skewness > _SKEWED).all())
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,75 @@
+"""Settings of a forecaster; apart from the model, so that `--help` needs no Keras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from pipelines.config import RunConfig, require
+from pipelines.datasets.series_options import SeriesOptions
+
+Architecture = Literal["direct", "encoder-decoder", "autoregressive"]
+Head = Literal["quantile", "gaussian", "student-t", "negative-binomial"]
+Scaling = Literal["mean", "robust", "standard", "none"]
+Transform = Literal["auto", "none", "log"]
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecasterConfig(RunConfig, SeriesOptions):
+    """Settings of a recurrent forecaster."""
+
+    epochs: int = 8
+    batch_tokens: int = 12_288
+    bidirectional: bool = False
+    input_dropout: float = 0.0
+    windows_per_epoch: int = 20_000
+    """Training windows drawn anew for every epoch; a long series has millions of them."""
+
+    architecture: Architecture = "direct"
+    """direct: all steps at once from the encoder's state; encoder-decoder: a second recurrent
+    layer reads the calendar and known covariates of the future; autoregressive: each step is drawn
+    from the distribution given the one before, and quantiles are those of many drawn paths."""
+    head: Head = "quantile"
+    """What is learned: quantiles, or a normal, Student t or negative binomial distribution."""
+    quantiles: tuple[float, ...] = LEVELS
+    """Levels of the quantiles forecast, ascending and with 0.5 among them."""
+    scaling: Scaling = "robust"
+    """Unit of a window, from its observed history: mean of absolute values, median and quartiles,
+    mean and deviation; none: that of the training part."""
+    transform: Transform = "auto"
+    """log: forecast on a logarithmic scale; auto: where no training value is negative and the
+    values are skewed."""
+    decoder_units: int = 64
+    """Width of the layers that turn states into forecasts."""
+    paths: int = 100
+    """Paths drawn by an autoregressive model."""
+    calibrate: bool = True
+    """Widen or narrow intervals so that they cover what they say on the validation part."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work, before any data is read."""
+        super().__post_init__()
+        SeriesOptions.__post_init__(self)
+        for name in ("windows_per_epoch", "decoder_units", "paths"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        levels = self.quantiles
+        usable = 0.5 in levels and all(0 < level < 1 for level in levels)
+        require(
+            usable and list(levels) == sorted(set(levels)),
+            "quantiles",
+            levels,
+            "ascending levels between 0 and 1, with 0.5 among them",
+        )
+        require(
+            self.architecture != "autoregressive" or self.head != "quantile",
+            "head",
+            self.head,
+            "gaussian, student-t or negative-binomial where --architecture is autoregressive: "
+            "paths are drawn from a distribution",
+        )
+
+    def reading(self) -> SeriesOptions:
+        """Return the options of the reader."""
+        names = [entry.name for entry in fields(SeriesOptions)]
+        return SeriesOptions(**{name: getattr(self, name) for name in names})
