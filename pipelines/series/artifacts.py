@@ -126,6 +126,7 @@ def fit_series_artifacts(rows: WindowRows, config: ForecasterConfig) -> SeriesAr
         "season": season,
         "levels": list(config.quantiles),
         "log": log,
+        "weighted": config.head == "quantiles",
         "calendar": calendar_names(layout.frequency),
         "zone_changes": zone_changes(layout.time_zone),
         "reading": asdict(config.reading()),

@@ -9,7 +9,7 @@ from pipelines.config import RunConfig, require
 from pipelines.datasets.series_options import SeriesOptions
 
 Architecture = Literal["direct", "encoder-decoder", "autoregressive"]
-Head = Literal["quantile", "gaussian", "student-t", "negative-binomial"]
+Head = Literal["quantiles", "gaussian", "student-t", "negative-binomial"]
 Scaling = Literal["mean", "robust", "standard", "none"]
 Transform = Literal["auto", "none", "log"]
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -30,7 +30,7 @@ class ForecasterConfig(RunConfig, SeriesOptions):
     """direct: all steps at once from the encoder's state; encoder-decoder: a second recurrent
     layer reads the calendar and known covariates of the future; autoregressive: each step is drawn
     from the distribution given the one before, and quantiles are those of many drawn paths."""
-    head: Head = "quantile"
+    head: Head = "quantiles"
     """What is learned: quantiles, or a normal, Student t or negative binomial distribution."""
     quantiles: tuple[float, ...] = LEVELS
     """Levels of the quantiles forecast, ascending and with 0.5 among them."""
@@ -62,7 +62,7 @@ class ForecasterConfig(RunConfig, SeriesOptions):
             "ascending levels between 0 and 1, with 0.5 among them",
         )
         require(
-            self.architecture != "autoregressive" or self.head != "quantile",
+            self.architecture != "autoregressive" or self.head != "quantiles",
             "head",
             self.head,
             "gaussian, student-t or negative-binomial where --architecture is autoregressive: "

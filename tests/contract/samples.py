@@ -1,6 +1,8 @@
 """Tiny data and settings for every task: a new task adds one entry and gets all contract tests."""
 
+import math
 import random
+from datetime import datetime, timedelta
 
 TINY = {"units": 4, "epochs": 2, "batch_tokens": 128, "patience": 9}
 
@@ -86,9 +88,34 @@ def ner(folder):
     return str(path)
 
 
+def forecasting(folder):
+    """Two series of hours with a daily wave, covariates of every kind, and missing values."""
+    rng = random.Random(0)
+    start = datetime(2024, 1, 1)
+    lines = ["series,time,load,wind,sky,price,region"]
+    for name, size, region in (("north", 10.0, "hills"), ("south", 30.0, "plain")):
+        for hour in range(420):
+            stamp = start + timedelta(hours=hour)
+            wave = math.sin(2 * math.pi * hour / 12)
+            load = "" if rng.random() < 0.03 else f"{size * (2 + wave) + 0.01 * rng.random():.3f}"
+            sky = rng.choice(["clear", "rain"])
+            cells = [name, f"{stamp:%Y-%m-%d %H:%M}", load, f"{wave:.2f}", sky, hour % 5, region]
+            lines.append(",".join(map(str, cells)))
+    path = folder / "loads.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
 TAGGER = {"embedding_size": 8, "affix_size": 4, "character_units": 3, "character_size": 4, **TINY}
 
+FORECASTER = {
+    "series_column": "series", "targets": ("load",), "past_covariates": ("wind", "sky"),
+    "known_covariates": ("price",), "static_covariates": ("region",), "history": 24, "horizon": 6,
+    "season": 12, "decoder_units": 8, **TINY,
+}  # fmt: skip
+
 SAMPLES = {
+    "forecasting": (forecasting, FORECASTER),
     "ner": (ner, TAGGER),
     "pos": (pos, TAGGER),
     "sentiment": (sentiment, {"embedding_size": 8, **TINY}),
