@@ -102,6 +102,8 @@ def to_utc(
         return wall, 0, 0
     bounds = int(wall.min()) - _MOST_HOURS_OFF, int(wall.max()) + _MOST_HOURS_OFF
     changes, offsets = clock_changes(time_zone(name), *bounds)
+    if not len(changes):
+        return wall - offsets[0], 0, 0
     number = np.searchsorted(changes + offsets[:-1], wall, "right")
     utc = wall - offsets[number]
     skipped = (number > 0) & (utc < np.concatenate([changes[:1], changes])[number])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -211,7 +210,7 @@ def _spring_notes(ordered: Ordered, distances: IntArray, frequency: Frequency) -
     missing = ordered.times[hours] + frequency.count
     nights = missing[((missing // DAY + 3) % 7 == 6) & (missing % DAY <= 3 * HOUR)]  # Sundays
     years = np.unique(ordered.times[[0, -1]].astype("M8[s]").astype("M8[Y]").astype(np.int64))
-    least = max(2, 0.6 * (years[-1] - years[0]))
+    least = max(2, 0.4 * (years[-1] - years[0]))
     if len(nights) < least or not looks_like_daylight_saving(nights):
         return []
     shown = ", ".join(describe_time(int(it)) for it in nights[:3])
@@ -237,15 +236,3 @@ def _blocks(
         yield ordered.name(int(first)), int(ordered.times[first]), block, filled
     if options.impute != "none":
         notes.append(f"{imputed:,} missing values of histories imputed from the past alone")
-
-
-def options_for(layout: SeriesLayout, options: SeriesOptions) -> SeriesOptions:
-    """Return options that read another file the way the layout's data was read."""
-    return dataclasses.replace(
-        options,
-        targets=layout.targets,
-        past_covariates=layout.past,
-        known_covariates=layout.known,
-        static_covariates=tuple(column.name for column in layout.statics),
-        frequency=layout.frequency.name,
-    )

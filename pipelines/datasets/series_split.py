@@ -274,9 +274,9 @@ def _notes(
         for name, it in zip(("train", "valid", "test"), rows, strict=True)
     )
     where = "stay inside their part" if parts.inside else "may reach back before their part"
-    gap = f"{parts.gap} steps between the targets of two parts"
+    gap = f"gap of {parts.gap} between the targets of two parts"
     if shape.gap is None and not parts.gap:
-        gap = "no steps between the targets of two parts, which are short"
+        gap = "no gap between the targets of two parts, as they are short"
     padded = int((candidates.lengths < shape.history + shape.horizon).sum())
     short = f"; {padded:,} series are shorter than both together, their histories padded"
     return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,6 +111,7 @@ class SeriesStore:
         static: float32[S, statics].
         filled: `values` with gaps imputed, float32[N, F], for histories and known covariates;
             `values` itself unless imputation was asked for.
+        reading: options that read another table the same way, every choice made filled in.
     """
 
     layout: SeriesLayout
@@ -120,6 +121,7 @@ class SeriesStore:
     values: FloatArray
     static: FloatArray
     filled: FloatArray
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
