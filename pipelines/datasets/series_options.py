@@ -23,8 +23,8 @@ class SeriesOptions:
     """Column of the time stamps, or the columns that make one together, such as year month day
     hour, or Date Time."""
     time_format: str = ""
-    """How stamps are written, such as %d/%m/%Y %H:%M (the codes of strftime); also s or ms for
-    seconds or milliseconds since 1970."""
+    """How stamps are written: dmy or mdy where the day or the month comes first, the codes of
+    strftime such as %d/%m/%Y %H:%M, or s or ms for seconds or milliseconds since 1970."""
     time_zone: str = ""
     """Place whose clock the stamps follow, such as Europe/Berlin; without one they are taken as
     written, without daylight saving."""

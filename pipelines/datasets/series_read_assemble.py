@@ -1,0 +1,320 @@
+"""Put what was read of a table together: one row a stamp and series, one column a quantity."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.datasets.series_options import SeriesOptions
+from pipelines.datasets.series_read_cells import Cells
+from pipelines.datasets.series_read_roles import WIDE_TARGET, Roles
+from pipelines.datasets.series_read_rows import Places, ReadRows
+from pipelines.datasets.series_store import Column, Role, SeriesLayout
+from pipelines.errors import DataError
+
+IntArray = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int32]
+SHOWN_WORDS = 5
+_UNIT = re.compile(r"[\[(]([^\[\]()]{1,12})[\])]\s*$")
+
+
+@dataclass
+class Assembled:
+    """A table put together; the fields are those of `RawTable`."""
+
+    columns: tuple[Column, ...]
+    statics: tuple[Column, ...]
+    names: list[str]
+    series: Numbers
+    times: IntArray
+    values: Values
+    static: Values
+    places: Places
+    options: SeriesOptions
+    notes: list[str] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+def assemble(
+    rows: ReadRows,
+    roles: Roles,
+    options: SeriesOptions,
+    layout: SeriesLayout | None,
+    name: str,
+) -> Assembled:
+    """Put columns of rows together.
+
+    Args:
+        rows: as read.
+        roles: of the columns.
+        options: as given.
+        layout: of a trained model, whose covariates are never left out.
+        name: of the series if there is only one.
+
+    Raises:
+        DataError: a static covariate changes within a series.
+    """
+    notes: list[str] = []
+    names, series, order = _series(rows, roles, name, notes)
+    kept, statics = _kept(rows, roles, series, layout, notes)
+    past = tuple(it for it in roles.past if it in kept)
+    roles = dataclasses.replace(roles, past=past, static=statics)
+    static = np.full((len(names), len(statics)), np.nan)
+    for number, column in enumerate(statics):
+        values = rows.cells[column].values()
+        static[:, number] = _constant(column, values, series, names, rows.places)
+    if roles.layout == "wide":
+        table = _melted(rows, roles, names, series)
+    else:
+        cells = [rows.cells[it] for it in (*roles.targets, *roles.past, *roles.known)]
+        columns = tuple(_column(it, _role(it.name, roles)) for it in cells)
+        values = _stacked(cells)
+        table = Assembled(
+            columns, (), names, series, rows.times.seconds, values, static, rows.places, options
+        )
+    table.statics = tuple(_column(rows.cells[it], "static") for it in statics)
+    table.static = static
+    table.notes[:0] = [*notes, *_unseen(rows.cells.values())]
+    table.options = _filled(options, roles, rows.times.order)
+    return _reordered(table, order)
+
+
+def _series(
+    rows: ReadRows, roles: Roles, name: str, notes: list[str]
+) -> tuple[list[str], Numbers, IntArray | None]:
+    """Return names of series, each row's series, and the order of rows if files are to be moved.
+
+    Without a column that tells, files that overlap in time are a series each; else all are one.
+    """
+    count = rows.bounds[-1]
+    if roles.series:
+        return list(rows.ids.numbers), np.concatenate(rows.ids.blocks), None
+    filled = [
+        (number, first, limit)
+        for number, (first, limit) in enumerate(zip(rows.bounds, rows.bounds[1:], strict=False))
+        if limit > first
+    ]
+    if len(filled) < 2:
+        return [name], np.zeros(count, np.int32), None
+    spans = [
+        (rows.times.seconds[first:limit].min(), rows.times.seconds[first:limit].max(), first, limit)
+        for _, first, limit in filled
+    ]
+    spans.sort()
+    if any(one[1] >= other[0] for one, other in itertools.pairwise(spans)):
+        names = [_stem(rows.places, number) for number, _, _ in filled]
+        series = np.zeros(count, np.int32)
+        for code, (_, first, limit) in enumerate(filled):
+            series[first:limit] = code
+        notes.append(f"{len(names)} files that overlap in time: each is a series, named after it")
+        return names, series, None
+    notes.append(f"{len(filled)} files that follow one another in time: read as one")
+    order = np.concatenate([np.arange(first, limit) for _, _, first, limit in spans])
+    return [name], np.zeros(count, np.int32), order
+
+
+def _stem(places: Places, number: int) -> str:
+    path = places.files[number].path
+    stems = [it.path.name.split(".")[0] for it in places.files]
+    stem = stems[number]
+    return stem if stems.count(stem) == 1 else path.name
+
+
+def _kept(
+    rows: ReadRows,
+    roles: Roles,
+    series: Numbers,
+    layout: SeriesLayout | None,
+    notes: list[str],
+) -> tuple[set[str], tuple[str, ...]]:
+    """Return the covariates to keep, and those that are static; say why others are left out."""
+    kept, statics = set(roles.past), list(roles.static)
+    if not roles.chosen or layout is not None:
+        return kept, tuple(statics)
+    for name in roles.past:
+        cells = rows.cells[name]
+        reason = cells.dropped or _useless(cells.values())
+        if reason:
+            notes.append(f"column {name!r} is left out: {reason}")
+            kept.discard(name)
+        elif series.any() and _changes(cells.values(), series) is None:
+            notes.append(f"column {name!r} is a static covariate: it is constant in each series")
+            kept.discard(name)
+            statics.append(name)
+    if kept:
+        shown = ", ".join(name for name in roles.past if name in kept)
+        notes.append(f"past covariates are all other columns: {shown}")
+    return kept, tuple(statics)
+
+
+def _useless(values: Values) -> str:
+    """Say why a column cannot help, or return ""."""
+    present = values[~np.isnan(values)]
+    if not len(present):
+        return "it is empty"
+    if present.min() == present.max():
+        return "it is constant"
+    if len(values) > 2 and (np.diff(values) == 1).mean() > 0.99:
+        return "it numbers the rows"
+    return ""
+
+
+def _by_series(values: Values, series: Numbers) -> tuple[IntArray, IntArray]:
+    """Return the rows with a value in order of their series, and where each series begins."""
+    present = np.flatnonzero(~np.isnan(values))
+    order = present[np.argsort(series[present], kind="stable")]
+    starts = np.flatnonzero(np.diff(series[order], prepend=-1))
+    return order, starts
+
+
+def _changes(values: Values, series: Numbers) -> tuple[int, int] | None:
+    """Return two rows of one series with different values, or None if there are none."""
+    order, starts = _by_series(values, series)
+    if not len(order):
+        return None
+    first = np.repeat(order[starts], np.diff(starts, append=len(order)))
+    differs = np.flatnonzero(values[order] != values[first])
+    return (int(first[differs[0]]), int(order[differs[0]])) if len(differs) else None
+
+
+def _constant(
+    name: str, values: Values, series: Numbers, names: list[str], places: Places
+) -> Values:
+    """Return the one value of each series, float64[S]; NaN where it has none.
+
+    Raises:
+        DataError: a series has two.
+    """
+    changed = _changes(values, series)
+    if changed is not None:
+        one, other = changed
+        raise DataError(
+            f"{places.place(other)}: static covariate {name!r} of series "
+            f"{names[series[one]]!r} has another value here than at {places.place(one)}; expected "
+            "one value a series; mend the rows, or give it as a past or known covariate"
+        )
+    found = np.full(len(names), np.nan)
+    order, starts = _by_series(values, series)
+    found[series[order[starts]]] = values[order[starts]]
+    return found
+
+
+def _stacked(cells: list[Cells]) -> Values:
+    """Return columns side by side, float64[N, F], each freed as soon as it is copied."""
+    first = cells[0].values()
+    values = np.empty((len(first), len(cells)))
+    for number, column in enumerate(cells):
+        values[:, number] = column.values()
+        column.free()
+    return values
+
+
+def _melted(rows: ReadRows, roles: Roles, names: list[str], files: Numbers) -> Assembled:
+    """Turn a wide table round: the rows of its first series, then those of the second, ...
+
+    Steps before the first and after the last value of a series are left out, unless known
+    covariates reach into the future.
+    """
+    shared = [rows.cells[it] for it in (*roles.past, *roles.known)]
+    covariates = np.stack([it.values() for it in shared], 1) if shared else None
+    sources, series, values, dropped = [], [], [], 0
+    labels: list[str] = []
+    for file_number, prefix in enumerate(names):
+        own = np.flatnonzero(files == file_number)
+        for target in roles.targets:
+            measured = rows.cells[target].values()[own]
+            present = np.flatnonzero(~np.isnan(measured))
+            first, limit = 0, len(own)
+            if len(present) and not roles.known:
+                first, limit = present[0], present[-1] + 1
+            dropped += len(own) - int(limit - first)
+            sources.append(own[first:limit])
+            values.append(measured[first:limit])
+            series.append(np.full(limit - first, len(labels), np.int32))
+            labels.append(f"{prefix} {target}" if len(names) > 1 else target)
+    source = np.concatenate(sources)
+    column = np.concatenate(values)[:, None]
+    places = dataclasses.replace(rows.places, source=source)
+    return Assembled(
+        columns=(
+            Column(WIDE_TARGET, "target"),
+            *(_column(it, _role(it.name, roles)) for it in shared),
+        ),
+        statics=(),
+        names=labels,
+        series=np.concatenate(series),
+        times=rows.times.seconds[source],
+        values=column if covariates is None else np.hstack([column, covariates[source]]),
+        static=np.zeros((len(labels), 0)),
+        places=places,
+        options=SeriesOptions(),
+        dropped={"empty cell before the first or after the last value of a series": dropped}
+        if dropped
+        else {},
+    )
+
+
+def _reordered(table: Assembled, order: IntArray | None) -> Assembled:
+    """Put the rows of files in the order of time."""
+    if order is None or (np.diff(order) > 0).all():
+        return table
+    if table.places.source is not None:  # a wide table: order the rows of each series
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order))
+        order = np.lexsort((rank[table.places.source], table.series))
+    source = order if table.places.source is None else table.places.source[order]
+    table.places = dataclasses.replace(table.places, source=source)
+    table.times, table.series = table.times[order], table.series[order]
+    table.values = table.values[order]
+    return table
+
+
+def _role(name: str, roles: Roles) -> Role:
+    if name in roles.targets:
+        return "target"
+    return "known" if name in roles.known else "past"
+
+
+def _column(cells: Cells, role: Role) -> Column:
+    unit = _UNIT.search(cells.name)
+    words = cells.fixed or tuple(cells.words)
+    return Column(cells.name, role, words, unit[1] if unit else "")
+
+
+def _unseen(cells: Iterable[Cells]) -> list[str]:
+    """Say which words a trained model does not know."""
+    notes = []
+    for column in cells:
+        if column.unseen:
+            shown = ", ".join(repr(word) for word in list(column.unseen)[:SHOWN_WORDS])
+            notes.append(
+                f"{sum(column.unseen.values()):,} cells of column {column.name!r} hold words that "
+                f"the model has not seen, taken as missing: {shown}"
+            )
+    return notes
+
+
+def _filled(options: SeriesOptions, roles: Roles, order: str) -> SeriesOptions:
+    """Return options with what was found out, so that the next file is read in the same way."""
+    return dataclasses.replace(
+        options,
+        time_column=roles.time,
+        time_format=options.time_format or order,
+        series_column=roles.series,
+        layout=roles.layout,
+        targets=options.targets if roles.layout == "wide" else roles.targets,
+        past_covariates=roles.past,
+        static_covariates=roles.static,
+    )
+
+
+def with_units(columns: Iterable[Column], units: Mapping[str, str]) -> tuple[Column, ...]:
+    """Return columns with their units, where these are known."""
+    return tuple(dataclasses.replace(it, unit=units.get(it.name, it.unit)) for it in columns)
