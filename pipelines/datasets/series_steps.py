@@ -86,8 +86,8 @@ def _describe(frequency: Frequency, distances: IntArray, given: str) -> str:
     share = float((distances == frequency.count).mean()) if len(distances) else 1.0
     how = "given" if given else "found"
     return (
-        f"frequency {frequency.name} ({how}): {share:.1%} of the rows are one {frequency.step_name}"
-        " after the row before"
+        f"frequency {frequency.name} ({how}): {share:.1%} of the rows are "
+        f"{_length(frequency.count, frequency)} after the row before"
     )
 
 
