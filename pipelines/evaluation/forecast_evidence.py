@@ -22,6 +22,7 @@ from pipelines.evaluation.backtest import Backtest
 from pipelines.evaluation.bootstrap import Interval, percentiles
 from pipelines.evaluation.forecast_outputs import Forecast, Outputs, read_forecast
 from pipelines.evaluation.forecast_tests import Units, resampled_totals, units_of
+from pipelines.evaluation.sections import Align
 
 Array = NDArray[Any]
 
@@ -206,3 +207,8 @@ def middle(values: Array) -> int:
 def targets_column(targets: Sequence[str]) -> list[str]:
     """Head of the column that tells targets apart; none for a single one."""
     return ["target"] if len(targets) > 1 else []
+
+
+def left_columns(targets: Sequence[str]) -> list[Align]:
+    """Alignment of a table whose first column is a system, its second perhaps a target."""
+    return ["left" for _ in ("system", *targets_column(targets))]

@@ -24,6 +24,11 @@ _PICTURE_INCHES, _PICTURE_DOTS = 7.2, 150
 _PICTURE_COLOUR = "#1f6bb0"  # the report's first colour; a picture has no style sheet
 _SHADES = (0.18, 0.32)
 _DASHES = (0, (4, 3))
+# For ticks at years, months, days, hours, minutes, seconds: most, those that begin a larger unit,
+# and what is written once below the axis.
+_TICKS = ["%Y", "%b", "%-d %b", "%H:%M", "%H:%M", "%S"]
+_FIRST_TICKS = ["", "%Y", "%-d %b", "%-d %b", "%H:%M", "%H:%M"]
+_OFFSETS = ["", "", "%Y", "%-d %b %Y", "%-d %b %Y", "%-d %b %Y"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,11 @@ class Timeline:
     moments: Array
     errors: Mapping[str, Array]
     measure: str
+
+
+def percent(share: float) -> str:
+    """Write a share as "80 %"."""
+    return f"{100 * share:.3g} %"
 
 
 def bands_of(levels: Sequence[float]) -> list[tuple[float, float, float]]:
@@ -188,9 +198,9 @@ def _bands(
         style: dict[str, Any] = {"color": colour, "alpha": shade, "linewidth": 0}
         if len(dates) == 1:  # a band of one step has no width to fill
             style |= {"linewidth": 6}
-            axes.vlines(dates, *ends, label=f"{share:.0%} band", **style)
+            axes.vlines(dates, *ends, label=f"{percent(share)} band", **style)
             continue
-        axes.fill_between(dates, *ends, label=f"{share:.0%} band", **style)
+        axes.fill_between(dates, *ends, label=f"{percent(share)} band", **style)
         if edges and share == max(BANDS):  # the edge is seen in print, where the tint is not
             for end in ends:
                 axes.plot(dates, end, color=colour, linewidth=0.5, alpha=0.6)
@@ -200,8 +210,11 @@ def _dates(times: Array) -> Array:
     return np.asarray(times, np.int64).astype("datetime64[s]")
 
 
-def _date_axis(axes: Axes, ticks: int = 6) -> None:
-    locator = AutoDateLocator(minticks=3, maxticks=ticks)
+def _date_axis(axes: Axes, ticks: int = 8) -> None:
+    locator = AutoDateLocator(minticks=ticks // 2 - 1, maxticks=ticks)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    formatter = ConciseDateFormatter(
+        locator, formats=_TICKS, zero_formats=_FIRST_TICKS, offset_formats=_OFFSETS
+    )
+    axes.xaxis.set_major_formatter(formatter)
     axes.margins(x=0.01)

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pipelines.evaluation.bootstrap import Interval
-from pipelines.evaluation.forecast_figures import compact
+from pipelines.evaluation.forecast_figures import compact, percent
 from pipelines.evaluation.plots import INK, SERIES, Plot
 
 Array = NDArray[Any]
@@ -46,10 +46,11 @@ def coverage_chart(shares: Mapping[float, Sequence[Interval]], *, step_name: str
             steps = np.arange(1, len(values) + 1)
             lows, highs = [value.low for value in values], [value.high for value in values]
             axes.fill_between(steps, lows, highs, color=colour, alpha=0.2, linewidth=0)
-            label = f"{nominal:.0%} interval"
+            label = f"{percent(nominal)} interval"
             seen = [value.value for value in values]
             axes.plot(steps, seen, "o-", color=colour, markersize=2.8, label=label)
             axes.axhline(nominal, color=colour, linewidth=0.9, ls=_DASHES)
+        axes.set_xlim(0.4, len(steps) + 0.6)
         axes.set(ylim=(0, 1), xlabel=f"{step_name}s ahead", ylabel="share of values inside")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         plot.canvas.legend(loc="outside upper left", ncols=2)

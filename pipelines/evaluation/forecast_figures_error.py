@@ -49,6 +49,7 @@ def step_chart(
         axes.set_ylim(0, 1.05 * upper_edge([np.array(highs), *baselines.values()]))
         axes.set(xlabel=f"{step_name}s ahead", ylabel=ylabel)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(0.4, len(model) + 0.6)
         handles, names = axes.get_legend_handles_labels()
         order = [len(names) - 1, *range(len(names) - 1)]
         plot.canvas.legend(

@@ -33,6 +33,7 @@ MOST_WINDOWS_SENT = 20_000  # all inputs and repeats together: bounds the time
 _FEWEST_WINDOWS = 20
 _DRAWN = 20
 _RESAMPLES = 1000
+_ROUNDING = 1e-6  # of the error: the model answers in float32
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _table(found: Sequence[Importance], measure: str) -> Table:
 
 
 def _signed(value: float) -> str:
-    return f"{'+' if value > 0 else ''}{number(value)}"
+    return "0" if value == 0 else f"{'+' if value > 0 else ''}{number(value)}"
 
 
 def inputs_of(layout: SeriesLayout) -> list[Input]:
@@ -154,6 +155,7 @@ def importances(evidence: Evidence, probe: Probe, rows: Array) -> list[Importanc
             for order in orders
         ]
         gaps = np.mean(raised, axis=0) - unchanged
+        gaps[np.abs(gaps) < _ROUNDING * unchanged] = 0.0
         found.append(Importance(entry.name, _interval(gaps, weights)))
     return found
 

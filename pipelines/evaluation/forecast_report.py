@@ -14,6 +14,7 @@ from pipelines.evaluation.forecast_evidence import (
     Array,
     Evidence,
     evidence_of,
+    left_columns,
     series_means,
     targets_column,
 )
@@ -22,9 +23,9 @@ from pipelines.evaluation.forecast_outputs import Outputs
 from pipelines.evaluation.forecast_sections_calibration import calibration_section
 from pipelines.evaluation.forecast_sections_error import (
     calendar_section,
-    residual_section,
     step_section,
 )
+from pipelines.evaluation.forecast_sections_residuals import residual_section
 from pipelines.evaluation.forecast_sections_time import fan_section, timeline_section
 from pipelines.evaluation.forecasting import measures_of
 from pipelines.evaluation.sections import Section, Table
@@ -175,7 +176,8 @@ def _systems_table(evidence: Evidence) -> Table:
     caption = "Coverage is the share of values inside the central interval, width its mean size"
     caption += f"; CRPS and width are in {units[0]}." if len(units) == 1 else "."
     heads = [_head(measure.name) for measure in measures]
-    return Table(["system", *targets_column(backtest.targets), *heads], rows, caption)
+    columns = ["system", *targets_column(backtest.targets), *heads]
+    return Table(columns, rows, caption, left_columns(backtest.targets))
 
 
 def _head(name: str) -> str:

@@ -8,8 +8,13 @@ import numpy as np
 
 from pipelines.evaluation import forecasting_metrics as metrics
 from pipelines.evaluation.bootstrap import Interval
-from pipelines.evaluation.forecast_evidence import Array, Evidence, targets_column
-from pipelines.evaluation.forecast_figures import bands_of
+from pipelines.evaluation.forecast_evidence import (
+    Array,
+    Evidence,
+    left_columns,
+    targets_column,
+)
+from pipelines.evaluation.forecast_figures import bands_of, percent
 from pipelines.evaluation.forecast_figures_calibration import (
     coverage_chart,
     level_chart,
@@ -38,7 +43,7 @@ def _prose(evidence: Evidence) -> str:
         return ""
     values = evidence.means(_inside(evidence, share)[:, :, 0] for share, _, _ in bands)
     said = [
-        f"the {share:.0%} interval {with_interval(value)}"
+        f"the {percent(share)} interval {with_interval(value)}"
         for (share, _, _), value in zip(bands, values, strict=True)
     ]
     return f"Share of values inside: {' and '.join(said)}; in brackets 95 % intervals."
@@ -87,7 +92,8 @@ def _coverage_figure(evidence: Evidence, shares: Mapping[float, Sequence[Interva
         "dashed lines are the nominal shares."
     )
     spoken = "; ".join(
-        f"{share:.0%} interval: {values[0].value:.3f} at 1, {values[-1].value:.3f} at {len(values)}"
+        f"{percent(share)} interval: {values[0].value:.3f} at 1, "
+        f"{values[-1].value:.3f} at {len(values)}"
         for share, values in shares.items()
     )
     return Figure(coverage_chart(shares, step_name=name), caption, f"Coverage. {spoken}")
@@ -134,23 +140,14 @@ def pit_densities(evidence: Evidence, edges: Array) -> list[Interval]:
 
 
 def _level_table(evidence: Evidence) -> Table:
-    backtest = evidence.backtest
-    several = len(backtest.targets) > 1
+    """Systems down and levels across."""
+    targets, levels = evidence.backtest.targets, evidence.backtest.levels
     rows = []
-    for place, level in enumerate(backtest.levels):
-        below = {name: _below(evidence, name, place) for name in evidence.drawn}
-        rows += [
-            [
-                *([target] if several else []),
-                f"{level:g}",
-                *(number(metrics.mean(hits[:, :, k]), "fraction") for hits in below.values()),
-            ]
-            for k, target in enumerate(backtest.targets)
-        ]
-    if several:
-        rows.sort(key=lambda row: backtest.targets.index(row[0]))
-    return Table(
-        columns=[*targets_column(backtest.targets), "level", *evidence.drawn],
-        rows=rows,
-        caption="Share of values at or below each quantile; a calibrated system shows the level.",
-    )
+    for name in evidence.drawn:
+        below = [_below(evidence, name, place) for place in range(len(levels))]
+        for k, target in enumerate(targets):
+            shares = [number(metrics.mean(hits[:, :, k]), "fraction") for hits in below]
+            rows.append([name, *([target] if len(targets) > 1 else []), *shares])
+    columns = ["system", *targets_column(targets), *(f"{level:g}" for level in levels)]
+    caption = "Share of values at or below each quantile; a calibrated system shows the level."
+    return Table(columns, rows, caption, left_columns(targets))

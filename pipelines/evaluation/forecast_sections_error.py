@@ -1,4 +1,4 @@
-"""The report's pages about the errors of a forecaster: by step, by calendar, and left over time."""
+"""The report's pages about the errors of a forecaster, by step ahead and by the calendar."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import numpy as np
 from pipelines.datasets.series_frequency import DAY, WEEK
 from pipelines.evaluation import forecasting_metrics as metrics
 from pipelines.evaluation import plots
-from pipelines.evaluation.backtest import members_of
 from pipelines.evaluation.bootstrap import Interval
-from pipelines.evaluation.forecast_evidence import Array, Evidence, targets_column
+from pipelines.evaluation.forecast_evidence import (
+    Array,
+    Evidence,
+    left_columns,
+    targets_column,
+)
 from pipelines.evaluation.forecast_figures_error import (
-    autocorrelation_chart,
     step_chart,
     upper_edge,
 )
@@ -22,8 +25,8 @@ from pipelines.evaluation.wording import number
 
 MOST_TARGETS = 6  # more are not tabulated by hour and weekday
 _TABLE_STEPS = 8
-_LAGS = 40
-_FEWEST_ORIGINS = 20
+_HOURS = tuple(f"{hour}:00" for hour in range(24))
+_ROOM = 12  # groups whose names fit side by side below a drawing; of more, every third is named
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -93,29 +96,20 @@ def _spread(count: int, most: int) -> list[int]:
 
 
 def _step_table(evidence: Evidence) -> Table:
-    backtest = evidence.backtest
-    places = _spread(backtest.horizon, _TABLE_STEPS)
-    by_step = {
-        name: np.stack(
-            [metrics.by_step(errors[:, :, k : k + 1]) for k in range(errors.shape[2])], axis=1
-        )
-        for name, errors in ((name, evidence.errors(name)) for name in evidence.systems)
-    }
-    several = len(backtest.targets) > 1
-    rows = [
-        [
-            *([target] if several else []),
-            f"{place + 1}",
-            *(number(float(values[place, k])) for values in by_step.values()),
-        ]
-        for k, target in enumerate(backtest.targets)
-        for place in places
-    ]
-    return Table(
-        columns=[*targets_column(backtest.targets), f"{backtest.step_name}s ahead", *by_step],
-        rows=rows,
-        caption=f"{evidence.error_name} of every system.",
-    )
+    """Systems down and steps across, which stays narrow with many systems."""
+    targets, places = evidence.backtest.targets, _spread(evidence.backtest.horizon, _TABLE_STEPS)
+    rows = []
+    for name in evidence.systems:
+        errors = evidence.errors(name)
+        for k, target in enumerate(targets):
+            values = metrics.by_step(errors[:, :, k : k + 1])[places]
+            rows.append(
+                [name, *([target] if len(targets) > 1 else []), *map(number, values.tolist())]
+            )
+    caption = f"{evidence.error_name} of every system, by {evidence.backtest.step_name}s ahead."
+    heads = [str(place + 1) for place in places]
+    columns = ["system", *targets_column(targets), *heads]
+    return Table(columns, rows, caption, left_columns(targets))
 
 
 def calendar_section(evidence: Evidence) -> Section | None:
@@ -123,17 +117,19 @@ def calendar_section(evidence: Evidence) -> Section | None:
     frequency, times = evidence.frequency, evidence.backtest.times
     plans: list[tuple[str, str, Array, Sequence[str]]] = []
     if evidence.sub_daily:
-        names = [str(hour) for hour in range(24)]
-        plans.append(("hour of the day", "hour", metrics.hours(times), names))
+        plans.append(("hour of the day", "hour", metrics.hours(times), _HOURS))
     if frequency.unit == "second" and frequency.count < WEEK and WEEK % frequency.count == 0:
         plans.append(("weekday", "weekday", metrics.weekdays(times), _WEEKDAYS))
     elif frequency.unit == "month" or frequency.count >= DAY:
         months = times.astype("M8[s]").astype("M8[M]").astype(np.int64) % 12
         plans.append(("month", "month", months, _MONTHS))
-    blocks = [block for plan in plans for block in _calendar_blocks(evidence, *plan)]
-    if not blocks:
+    found = {plan[0]: _calendar_blocks(evidence, *plan) for plan in plans}
+    found = {phrase: blocks for phrase, blocks in found.items() if blocks}
+    if not found:
         return None
-    return Section(f"By {' and '.join(plan[0] for plan in plans)}", blocks=blocks)
+    # Drawings first: beside its drawing, a table of 24 hours would leave much of the page empty.
+    blocks = [block for kind in zip(*found.values(), strict=True) for block in kind]
+    return Section(f"By {' and '.join(found)}", blocks=blocks)
 
 
 def _calendar_blocks(
@@ -151,7 +147,7 @@ def _calendar_blocks(
     }
     measured = {name: [values[g] for g in present] for name, values in everywhere.items()}
     svg = plots.grouped_intervals(
-        [names[group] for group in present],
+        [names[group] if len(present) <= _ROOM or group % 3 == 0 else "" for group in present],
         {
             name: ([v.value for v in values], [v.low for v in values], [v.high for v in values])
             for name, values in measured.items()
@@ -163,7 +159,7 @@ def _calendar_blocks(
     best, worst = names[present[int(np.argmin(values))]], names[present[int(np.argmax(values))]]
     caption = (
         f"{evidence.measure} of {evidence.backtest.targets[0]} by {phrase}, with 95 % intervals. "
-        f"The model errs least at {best} ({number(min(values))}), most at {worst} "
+        f"The model's smallest: {best} ({number(min(values))}), its largest: {worst} "
         f"({number(max(values))})."
     )
     spoken = "; ".join(f"{names[g]}: {number(v)}" for g, v in zip(present, values, strict=True))
@@ -179,113 +175,19 @@ def _calendar_table(
     column: str,
 ) -> Table:
     targets = evidence.backtest.targets
-    rows = []
-    for k, target in enumerate(targets[:MOST_TARGETS]):
-        sums = {
-            name: metrics.group_sums(errors[:, :, k : k + 1], groups, len(names))
-            for name, errors in losses.items()
-        }
-        counts = sums["model"][1]
-        rows += [
-            [
-                *([target] if len(targets) > 1 else []),
-                names[group],
-                f"{counts[group]:,}",
-                *(number(float(total[group] / counts[group])) for total, _ in sums.values()),
-            ]
-            for group in np.flatnonzero(counts).tolist()
-        ]
+    shown = targets[:MOST_TARGETS]
+    columns, counts = {}, np.zeros(len(names), np.int64)
+    for k, target in enumerate(shown):
+        for name, errors in losses.items():
+            sums, seen = metrics.group_sums(errors[:, :, k : k + 1], groups, len(names))
+            head = f"{name}: {target}" if len(targets) > 1 else name
+            columns[head] = sums / np.maximum(seen, 1)
+            counts += seen if name == "model" else 0
+    rows = [
+        [names[g], f"{counts[g]:,}", *(number(float(values[g])) for values in columns.values())]
+        for g in np.flatnonzero(counts).tolist()
+    ]
     caption = f"{evidence.error_name}; the weaker baselines are left out."
     if len(targets) > MOST_TARGETS:
         caption += f" The first {MOST_TARGETS} of {len(targets)} targets."
-    return Table([*targets_column(targets), column, "values", *losses], rows, caption)
-
-
-def residual_section(evidence: Evidence) -> Section:
-    """Draw the autocorrelation of errors one step and H steps ahead."""
-    backtest, title = evidence.backtest, "What the errors still hold"
-    steps = dict.fromkeys((1, backtest.horizon))
-    found = {step: _autocorrelations(evidence, step) for step in steps}
-    if any(entry is None for entry in found.values()):
-        return Section(title, "Too few origins to tell whether errors depend on those before.")
-    entries = {step: entry for step, entry in found.items() if entry is not None}
-    name = backtest.step_name
-    curves = {
-        f"{step} {name}{'' if step == 1 else 's'} ahead": (lags, values)
-        for step, (lags, values, _) in entries.items()
-    }
-    pairs = min(int(counts.min()) for _, _, counts in entries.values())
-    noise = 1.96 / np.sqrt(pairs)
-    first = next(iter(curves.values()))
-    caption = (
-        f"Autocorrelation of the median forecast's errors of {backtest.targets[0]}. White noise "
-        f"would stay within ±{noise:.3f} for 19 of 20 lags. "
-    )
-    if backtest.horizon > 1:
-        caption += (
-            f"Errors {backtest.horizon} {name}s ahead are correlated up to {backtest.horizon - 1} "
-            f"{name}s apart even in the best possible forecast, for they share what came between."
-        )
-    spoken = "; ".join(
-        f"{what}: {values[0]:.2f} at {int(lags[0])}" for what, (lags, values) in curves.items()
-    )
-    prose = _residual_prose(evidence, first, noise)
-    svg = autocorrelation_chart(curves, float(noise), step_name=name)
-    return Section(title, prose, [Figure(svg, caption, f"Autocorrelation of errors. {spoken}")])
-
-
-def _residual_prose(evidence: Evidence, curve: tuple[Array, Array], noise: float) -> str:
-    lags, values = curve
-    outside = int((np.abs(values) > noise).sum())
-    largest = int(np.argmax(np.abs(values)))
-    name = evidence.backtest.step_name
-    return (
-        f"Errors one {name} ahead leave the white-noise band at {outside} of {len(lags)} lags; the "
-        f"largest correlation is {values[largest]:+.2f}".replace("-", "−")
-        + f", {int(lags[largest])} {name}s apart. What lies outside is left for a better model to "
-        "find."
-    )
-
-
-def _autocorrelations(evidence: Evidence, step: int) -> tuple[Array, Array, Array] | None:
-    """Lags in steps, correlations and pairs of errors `step` steps ahead; None if too few.
-
-    Errors of a series are paired by the time between their origins, so gaps do no harm. Of several
-    series, each is centred and scaled by itself and the pairs are pooled.
-    """
-    backtest = evidence.backtest
-    gaps = (backtest.actual - evidence.model.median)[:, step - 1, 0]
-    origins = backtest.times[:, 0]
-    steps = evidence.frequency.index(origins, int(origins.min()))
-    spacing = _origin_spacing(steps, backtest.series)
-    if not spacing:
-        return None
-    products, pairs = np.zeros(_LAGS + 1), np.zeros(_LAGS + 1, np.int64)
-    for _, rows in members_of(backtest.series):
-        line = _standardised(steps[rows], gaps[rows], spacing)
-        for lag in range(min(_LAGS, len(line) - 1) + 1):
-            both = line[lag:] * line[: len(line) - lag]
-            products[lag] += np.nansum(both)
-            pairs[lag] += int((~np.isnan(both)).sum())
-    kept = np.flatnonzero(pairs[1:] >= _FEWEST_ORIGINS) + 1
-    if not len(kept) or products[0] == 0:
-        return None
-    variance = products[0] / pairs[0]
-    return kept * max(1, round(spacing)), products[kept] / pairs[kept] / variance, pairs[kept]
-
-
-def _origin_spacing(steps: Array, series: Array) -> float:
-    """Median distance of neighbouring origins of a series, in steps; 0 if there is none."""
-    order = np.lexsort((steps, series))
-    between, same = np.diff(steps[order]), np.diff(series[order]) == 0
-    return float(np.median(between[same])) if same.any() else 0.0
-
-
-def _standardised(steps: Array, errors: Array, spacing: float) -> Array:
-    """Lay errors on a line of origins, with mean 0 and variance 1; NaN where there is none."""
-    places = np.round((steps - steps.min()) / spacing).astype(np.int64)
-    line = np.full(int(places.max()) + 1, np.nan)
-    line[places] = errors
-    known = line[~np.isnan(line)]
-    spread = float(known.std()) if len(known) > 1 else 0.0
-    return (line - known.mean()) / spread if spread > 0 else np.full_like(line, np.nan)
+    return Table([column, "values", *columns], rows, caption)

@@ -21,15 +21,17 @@ from pipelines.evaluation.forecast_figures import (
     Timeline,
     bands_of,
     fan_chart,
+    percent,
     timeline_chart,
 )
-from pipelines.evaluation.sections import Figure, Html, Section
+from pipelines.evaluation.sections import Figure, Html, Section, Table
 from pipelines.evaluation.wording import number, sentence, with_unit
 
 MOST_POINTS = 1800  # drawn of the test period; gaps add a few more
 _MOST_ROLLING = 400
 _ROLLING_SHARE = 0.04  # of the origins go into one rolling error
 _FEWEST_ORIGINS = 8
+_SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 
 
 def fan_section(evidence: Evidence) -> Section:
@@ -54,7 +56,19 @@ def fan_section(evidence: Evidence) -> Section:
     if left := backtest.rows - known:
         prose += f" {left:,} windows with less than half of their values observed are left out."
     figures = [_fan_figure(evidence, name, row, errors[row]) for name, row in places.items()]
-    return Section(title, prose, figures[:known])
+    return Section(title, prose, [*figures[:known], _spread_table(evidence, errors)])
+
+
+def _spread_table(evidence: Evidence, errors: Array) -> Table:
+    """How errors of windows spread, for the drawn systems."""
+    columns = {"model": errors}
+    columns |= {name: window_means(evidence.errors(name)[:, :, 0]) for name in evidence.drawn[1:]}
+    rows = [
+        [percent(share), *(number(float(np.nanquantile(each, share))) for each in columns.values())]
+        for share in _SHARES
+    ]
+    caption = f"Share of the windows whose {evidence.error_name} is at most that."
+    return Table(["windows", *columns], rows, caption)
 
 
 def fan_of(evidence: Evidence, row: int) -> Fan:
@@ -88,7 +102,7 @@ def _fan_figure(evidence: Evidence, name: str, row: int, error: float) -> Figure
         inside = metrics.covered(actual, low, high)
         caption += (
             f" {int(np.nansum(inside))} of {int((~np.isnan(inside)).sum())} values came inside the "
-            f"{share:.0%} band."
+            f"{percent(share)} band."
         )
     unit = fan.unit
     alt = (
