@@ -1,138 +1,72 @@
 """Forecasters that a trained network has to be held against.
 
 Their outputs have the form of the exported model's, in original units. For an origin they see what
-the model sees: the history window, and for the statistical ones all the past. Whatever is fitted,
-spreads of residuals included, is fitted on training targets.
+the model sees: the history window, and the statistical ones all the past. Whatever is fitted,
+spreads of residuals included, is fitted on training targets; forms are chosen on validation.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.evaluation.backtest import values_at
-from pipelines.evaluation.series_climate import Climatology
-from pipelines.evaluation.series_residuals import StepResiduals
+from pipelines.evaluation.series_boosting import LagBoosting
+from pipelines.evaluation.series_naive import SEASONAL, naive_outputs
+from pipelines.evaluation.series_statistical import statistical_outputs
 
 if TYPE_CHECKING:
     from pipelines.datasets.series import WindowRows
 
 Array = NDArray[Any]
 Outputs = dict[str, Array]
-Points = Callable[["WindowRows"], Array]
-LAST = "repeat last value"
-SEASONAL = "seasonal naive"
-DRIFT = "drift"
-CLIMATE = "training mean by season"
-TRAIN_ROWS = 20_000  # origins whose residuals are measured; more change no quantile
+BOOSTING = "gradient boosting on lags"
 _log = logging.getLogger(__name__)
 
 
-def past_targets(rows: WindowRows) -> Array:
-    """Targets of the history windows, float64[M, T, K]; NaN where missing."""
-    columns = rows.store.filled[:, : rows.store.layout.K]
-    return values_at(columns, rows, np.arange(1 - rows.history, 1)).astype(np.float64)
-
-
-def future_targets(rows: WindowRows) -> Array:
-    """Targets to forecast, float64[M, H, K]; NaN where missing."""
-    columns = rows.store.values[:, : rows.store.layout.K]
-    return values_at(columns, rows, np.arange(1, rows.horizon + 1)).astype(np.float64)
-
-
-def drawn(rows: WindowRows, most: int) -> WindowRows:
-    """At most so many windows, evenly spaced in stored order."""
-    if len(rows) <= most:
-        return rows
-    return rows.select(np.linspace(0, len(rows) - 1, most).astype(np.int64))
-
-
-def repeat_last(history: Array, horizon: int) -> Array:
-    """Repeat the last observed value, [M, H, K]; NaN where the window holds none."""
-    return np.repeat(carried_forward(history)[:, -1:], horizon, axis=1)
-
-
-def seasonal_naive(history: Array, horizon: int, season: int) -> Array:
-    """Repeat the last observed value of the same place in the season, [M, H, K].
-
-    Where none was observed, or the window is shorter than a season, the last value stands in.
-    """
-    rows, steps, targets = history.shape
-    whole = steps // season
-    last = repeat_last(history, horizon)
-    if whole == 0:
-        return last
-    cycles = history[:, steps - whole * season :].reshape(rows, whole, season, targets)
-    latest = carried_forward(cycles)[:, -1]
-    found = latest[:, np.arange(horizon) % season]
-    return np.where(np.isnan(found), last, found)
-
-
-def drift(history: Array, horizon: int) -> Array:
-    """Go on along the line from the window's first to its last observed value, [M, H, K]."""
-    seen = ~np.isnan(history)
-    steps = history.shape[1]
-    first = np.argmax(seen, axis=1)
-    last = steps - 1 - np.argmax(seen[:, ::-1], axis=1)
-    ends = [np.take_along_axis(history, place[:, None], axis=1)[:, 0] for place in (first, last)]
-    slope = (ends[1] - ends[0]) / np.maximum(last - first, 1)
-    ahead = np.arange(1, horizon + 1)[None, :, None] + (steps - 1 - last)[:, None]
-    return np.asarray(ends[1][:, None] + slope[:, None] * ahead)
-
-
-def carried_forward(values: Array) -> Array:
-    """Fill missing values with the last observed one before, along axis 1; leading NaN stay."""
-    steps = np.arange(values.shape[1]).reshape(1, -1, *[1] * (values.ndim - 2))
-    latest = np.maximum.accumulate(np.where(np.isnan(values), 0, steps), axis=1)
-    return np.asarray(np.take_along_axis(values, latest, axis=1))
-
-
-def naive_outputs(
-    train: WindowRows, test: WindowRows, levels: Sequence[float], season: int
+def baselines_of(
+    train: WindowRows,
+    valid: WindowRows,
+    test: WindowRows,
+    *,
+    levels: Sequence[float],
+    season: int,
+    seed: int,
+    log: Callable[[str], None] | None = None,
 ) -> dict[str, Outputs]:
-    """Forecast by the four plain rules, with the spread of their own training residuals.
+    """Forecast the test windows by plain rules, statistical models and gradient boosting.
+
+    Args:
+        train: windows to learn from; their span is the training part of the series.
+        valid: windows to choose on; may be empty.
+        test: windows to forecast.
+        levels: of the quantiles, rising, between 0 and 1.
+        season: in steps.
+        seed: of every drawing.
+        log: told what is done and how long it took; a logger where not given.
+
+    Returns:
+        name -> "mean" float64[N, H, K] and "quantiles" float64[N, H, K, Q].
 
     Raises:
-        EvaluationError: there is no training window, or none with an observed target.
+        EvaluationError: there is no training window, or a step that is never observed.
     """
-    fitted = drawn(train, TRAIN_ROWS)
-    found = {}
-    for name, points in _rules(train, season).items():
-        spread = StepResiduals(levels)
-        spread.fit(fitted, future_targets(fitted) - points(fitted), window_scale(fitted))
-        found[name] = spread.outputs(test, points(test), window_scale(test))
+    tell = log or _log.info
+    started = time.monotonic()
+    found = naive_outputs(train, test, levels, season)
+    started = _told(tell, f"{len(found)} plain rules", started)
+    found |= statistical_outputs(train, test, levels, season, instead=found[SEASONAL], seed=seed)
+    started = _told(tell, "statistical models", started)
+    found[BOOSTING] = LagBoosting(season, levels, seed).fit(train, valid).predict(test)
+    _told(tell, BOOSTING, started)
     return found
 
 
-def _rules(train: WindowRows, season: int) -> dict[str, Points]:
-    """Name -> rule that turns windows into points; nothing observed gives the climatology."""
-    climate = Climatology(season).fit(train)
-
-    def rule(point: Callable[[Array], Array]) -> Points:
-        def points(rows: WindowRows) -> Array:
-            found = point(past_targets(rows))
-            return np.where(np.isnan(found), climate.points(rows), found)
-
-        return points
-
-    horizon = train.horizon
-    return {
-        LAST: rule(lambda history: repeat_last(history, horizon)),
-        SEASONAL: rule(lambda history: seasonal_naive(history, horizon, season)),
-        DRIFT: rule(lambda history: drift(history, horizon)),
-        CLIMATE: climate.points,
-    }
-
-
-def window_scale(rows: WindowRows) -> Array:
-    """Standard deviation of each window's targets, float64[M, K]; 0 where nothing varies."""
-    history = past_targets(rows)
-    seen = ~np.isnan(history)
-    count = np.maximum(seen.sum(axis=1), 1)
-    mean = np.where(seen, history, 0.0).sum(axis=1) / count
-    square = np.where(seen, np.square(history - mean[:, None]), 0.0).sum(axis=1) / count
-    return np.sqrt(square)
+def _told(tell: Callable[[str], None], what: str, started: float) -> float:
+    """Say how long something took and return the time now."""
+    now = time.monotonic()
+    tell(f"{what}: {now - started:.0f} s")
+    return now

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.datasets.series_frequency import DAY
 from pipelines.evaluation.backtest import members_of
-from pipelines.evaluation.series_baselines import carried_forward
+from pipelines.evaluation.series_naive import carried_forward, week_of
 
 if TYPE_CHECKING:
     from pipelines.datasets.series import WindowRows
@@ -31,7 +30,6 @@ MOST_SERIES = 60  # of which a fit takes half a second each with a season of 24
 MOST_ROWS = 4000  # a forecast takes 0.4 ms (ETS), 2 ms (Theta) and 9 ms (MSTL)
 MOST_TWICE = 300  # with a second season, MSTL takes 100 ms
 SEASONS_FITTED = 28
-WEEK = 7  # seasons of a day in the longer season
 _log = logging.getLogger(__name__)
 
 
@@ -59,7 +57,7 @@ def statistical_outputs(
     """
     found = {}
     rows = drawn_rows(test, np.random.default_rng(seed))
-    for name, make in _models(season, len(rows), _week(train, season)).items():
+    for name, make in _models(season, len(rows), week_of(train, season)).items():
         started = time.monotonic()
         outputs = {key: np.array(values, np.float64) for key, values in instead.items()}
         done = 0
@@ -71,12 +69,6 @@ def statistical_outputs(
             found[name + partly * (done < len(test))] = outputs
         _log.info("%s: %d rows in %.0f s", name, done, time.monotonic() - started)
     return found
-
-
-def _week(train: WindowRows, season: int) -> int:
-    """Length of a second season: a week of sub-daily steps, else 0."""
-    frequency = train.store.layout.frequency
-    return WEEK * season if frequency.unit == "second" and season * frequency.count == DAY else 0
 
 
 def _models(season: int, rows: int, week: int) -> dict[str, Callable[[], Any]]:
