@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from pipelines.datasets.series_options import SeriesOptions
 from pipelines.datasets.series_read_cells import Cells
 from pipelines.datasets.series_read_roles import WIDE_TARGET, Roles
 from pipelines.datasets.series_read_rows import Places, ReadRows
+from pipelines.datasets.series_read_series import (
+    IntArray,
+    Numbers,
+    Values,
+    constant_values,
+    first_change,
+    series_of_rows,
+)
 from pipelines.datasets.series_store import Column, Role, SeriesLayout
-from pipelines.errors import DataError
 
-IntArray = npt.NDArray[np.int64]
-Values = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.int32]
 SHOWN_WORDS = 5
 _UNIT = re.compile(r"[\[(]([^\[\]()]{1,12})[\])]\s*$")
 
@@ -62,14 +64,14 @@ def assemble(
         DataError: a static covariate changes within a series.
     """
     notes: list[str] = []
-    names, series, order = _series(rows, roles, name, notes)
+    names, series, order = series_of_rows(rows, roles, name, notes)
     kept, statics = _kept(rows, roles, series, layout, notes)
     past = tuple(it for it in roles.past if it in kept)
     roles = dataclasses.replace(roles, past=past, static=statics)
     static = np.full((len(names), len(statics)), np.nan)
     for number, column in enumerate(statics):
         values = rows.cells[column].values()
-        static[:, number] = _constant(column, values, series, names, rows.places)
+        static[:, number] = constant_values(column, values, series, names, rows.places)
     if roles.layout == "wide":
         table = _melted(rows, roles, names, series)
     else:
@@ -84,47 +86,6 @@ def assemble(
     table.notes[:0] = [*notes, *_unseen(rows.cells.values())]
     table.options = _filled(options, roles, rows.times.order)
     return _reordered(table, order)
-
-
-def _series(
-    rows: ReadRows, roles: Roles, name: str, notes: list[str]
-) -> tuple[list[str], Numbers, IntArray | None]:
-    """Return names of series, each row's series, and the order of rows if files are to be moved.
-
-    Without a column that tells, files that overlap in time are a series each; else all are one.
-    """
-    count = rows.bounds[-1]
-    if roles.series:
-        return list(rows.ids.numbers), np.concatenate(rows.ids.blocks), None
-    filled = [
-        (number, first, limit)
-        for number, (first, limit) in enumerate(zip(rows.bounds, rows.bounds[1:], strict=False))
-        if limit > first
-    ]
-    if len(filled) < 2:
-        return [name], np.zeros(count, np.int32), None
-    spans = [
-        (rows.times.seconds[first:limit].min(), rows.times.seconds[first:limit].max(), first, limit)
-        for _, first, limit in filled
-    ]
-    spans.sort()
-    if any(one[1] >= other[0] for one, other in itertools.pairwise(spans)):
-        names = [_stem(rows.places, number) for number, _, _ in filled]
-        series = np.zeros(count, np.int32)
-        for code, (_, first, limit) in enumerate(filled):
-            series[first:limit] = code
-        notes.append(f"{len(names)} files that overlap in time: each is a series, named after it")
-        return names, series, None
-    notes.append(f"{len(filled)} files that follow one another in time: read as one")
-    order = np.concatenate([np.arange(first, limit) for _, _, first, limit in spans])
-    return [name], np.zeros(count, np.int32), order
-
-
-def _stem(places: Places, number: int) -> str:
-    path = places.files[number].path
-    stems = [it.path.name.split(".")[0] for it in places.files]
-    stem = stems[number]
-    return stem if stems.count(stem) == 1 else path.name
 
 
 def _kept(
@@ -144,7 +105,7 @@ def _kept(
         if reason:
             notes.append(f"column {name!r} is left out: {reason}")
             kept.discard(name)
-        elif series.any() and _changes(cells.values(), series) is None:
+        elif series.any() and first_change(cells.values(), series) is None:
             notes.append(f"column {name!r} is a static covariate: it is constant in each series")
             kept.discard(name)
             statics.append(name)
@@ -164,46 +125,6 @@ def _useless(values: Values) -> str:
     if len(values) > 2 and (np.diff(values) == 1).mean() > 0.99:
         return "it numbers the rows"
     return ""
-
-
-def _by_series(values: Values, series: Numbers) -> tuple[IntArray, IntArray]:
-    """Return the rows with a value in order of their series, and where each series begins."""
-    present = np.flatnonzero(~np.isnan(values))
-    order = present[np.argsort(series[present], kind="stable")]
-    starts = np.flatnonzero(np.diff(series[order], prepend=-1))
-    return order, starts
-
-
-def _changes(values: Values, series: Numbers) -> tuple[int, int] | None:
-    """Return two rows of one series with different values, or None if there are none."""
-    order, starts = _by_series(values, series)
-    if not len(order):
-        return None
-    first = np.repeat(order[starts], np.diff(starts, append=len(order)))
-    differs = np.flatnonzero(values[order] != values[first])
-    return (int(first[differs[0]]), int(order[differs[0]])) if len(differs) else None
-
-
-def _constant(
-    name: str, values: Values, series: Numbers, names: list[str], places: Places
-) -> Values:
-    """Return the one value of each series, float64[S]; NaN where it has none.
-
-    Raises:
-        DataError: a series has two.
-    """
-    changed = _changes(values, series)
-    if changed is not None:
-        one, other = changed
-        raise DataError(
-            f"{places.place(other)}: static covariate {name!r} of series "
-            f"{names[series[one]]!r} has another value here than at {places.place(one)}; expected "
-            "one value a series; mend the rows, or give it as a past or known covariate"
-        )
-    found = np.full(len(names), np.nan)
-    order, starts = _by_series(values, series)
-    found[series[order[starts]]] = values[order[starts]]
-    return found
 
 
 def _stacked(cells: list[Cells]) -> Values:

@@ -21,7 +21,6 @@ MAX_CATEGORIES = 50
 MISSING = pa.array(["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "?", "-", "<NA>", "#N/A"])
 _NO_NUMBER = pa.array([*MISSING.to_pylist(), "None", "none"])  # "None" may be a word
 _NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|^[+-]?[Ii]nf(?:inity)?$"
-_COMMA = r"^[+-]?\d+,\d+$"
 
 
 def kind_of(cells: pa.Array, decimal: str = ".") -> Kind:
@@ -36,16 +35,10 @@ def kind_of(cells: pa.Array, decimal: str = ".") -> Kind:
     present = texts.filter(pc.invert(pc.is_in(texts, _NO_NUMBER)))
     if not len(present):
         return "word" if (pc.sum(pc.is_in(texts, MISSING)).as_py() or 0) < len(texts) else ""
-    numbers = pc.sum(pc.match_substring_regex(_dotted(present, decimal), _NUMBER)).as_py()
+    # A comma marks decimals or thousands: a number, though perhaps one to ask about.
+    dotted = pc.replace_substring(_dotted(present, decimal), ",", "")
+    numbers = pc.sum(pc.match_substring_regex(dotted, _NUMBER)).as_py()
     return "number" if 2 * numbers >= len(present) else "word"
-
-
-def has_decimal_commas(cells: pa.Array) -> bool:
-    """Tell whether most cells look like 3,14."""
-    if _is_numeric(cells.type):
-        return False
-    texts = as_text(cells)
-    return bool(2 * (pc.sum(pc.match_substring_regex(texts, _COMMA)).as_py() or 0) > len(texts))
 
 
 def _is_numeric(kind: pa.DataType) -> bool:
@@ -106,7 +99,9 @@ class Cells:
 
     def values(self) -> Values:
         """Return all rows as float64[N]: numbers, or codes; NaN is missing."""
-        return np.concatenate(self._blocks) if self._blocks else np.zeros(0)
+        if len(self._blocks) != 1:
+            self._blocks = [np.concatenate(self._blocks) if self._blocks else np.zeros(0)]
+        return self._blocks[0]
 
     def free(self) -> None:
         """Forget the rows."""

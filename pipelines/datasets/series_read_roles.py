@@ -216,7 +216,10 @@ def _long_roles(  # noqa: PLR0917 (what was decided before, in order)
 
 
 def _find_targets(sample: Sample, rest: list[str], notes: list[str]) -> tuple[str, ...]:
+    """Choose a column named like a target, else the last one of numbers."""
     numbers = [name for name in rest if sample.kinds[name] == "number"]
+    # Without numbers, a column called so is read as numbers: the reader then names what it holds.
+    numbers = numbers or [name for name in rest if name.lower() in TARGET_NAMES]
     if not numbers:
         raise DataError(
             f"{sample.path}: no column of numbers to forecast; columns: "
@@ -243,13 +246,7 @@ def _find_past(sample: Sample, rest: list[str], notes: list[str]) -> tuple[str, 
 
 
 def _require_roles(sample: Sample, roles: Roles, layout: SeriesLayout | None) -> None:
-    """Refuse a header that is a row, and a model's column that is not there."""
-    header = pa.array([name for name in sample.names if not name.isdigit()], pa.string())
-    if share_of_stamps(header, numbers=False) > 0.5:
-        raise DataError(
-            f"{sample.path}: the first line holds time stamps ({sample.names[0]!r}, ...); expected "
-            "the names of columns; add such a line, or turn the table so that a row is a stamp"
-        )
+    """Refuse a table without targets, or without a column that a model needs."""
     for role, names in (
         ("targets", roles.targets),
         ("past covariates", roles.past),

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.datasets.series_options import SeriesOptions
-from pipelines.datasets.series_read_cells import Kind, has_decimal_commas, kind_of
+from pipelines.datasets.series_read_cells import Kind, kind_of
 from pipelines.datasets.series_read_times import as_text, part_of_stamp
 from pipelines.datasets.series_stamps import share_of_stamps
 from pipelines.errors import DataError
@@ -38,18 +38,7 @@ class Sample:
 
     @classmethod
     def of(cls, path: Path, cells: Mapping[str, pa.Array], options: SeriesOptions) -> Sample:
-        """Look at cells.
-
-        Raises:
-            DataError: most cells of a column have a decimal comma, but that was not said.
-        """
-        for name, column in cells.items():
-            if options.decimal == "." and has_decimal_commas(column):
-                raise DataError(
-                    f"{path}: column {name!r} reads {as_text(column)[0].as_py()!r}, a number with "
-                    "a comma; expected a dot before the decimals; give --decimal , if the comma "
-                    "marks decimals"
-                )
+        """Look at cells."""
         kinds = {name: kind_of(column, options.decimal) for name, column in cells.items()}
         return cls(path, list(cells), cells, kinds)
 
@@ -69,6 +58,7 @@ def find_time(sample: Sample, notes: list[str]) -> tuple[str, ...]:
     Raises:
         DataError: there is none.
     """
+    _require_header(sample)
     found: dict[str, int] = {}
     for name in sample.names:
         texts, is_named = sample.texts(name), name.lower() in TIME_NAMES
@@ -84,7 +74,7 @@ def find_time(sample: Sample, notes: list[str]) -> tuple[str, ...]:
         order = ("year", "month", "day", "hour", "minute", "second")
         time = tuple(parts[part] for part in order if part in parts)
     elif found:
-        best = max(found, key=lambda name: found[name])
+        best = max(found, key=lambda name: (found[name], name.lower() in TIME_NAMES))
         time = (best, *_time_of_day(sample, best))
     else:
         raise DataError(
@@ -94,6 +84,19 @@ def find_time(sample: Sample, notes: list[str]) -> tuple[str, ...]:
         )
     notes.append(f"time stamps are taken from {listed(time)}")
     return time
+
+
+def _require_header(sample: Sample) -> None:
+    """Refuse a first line that is a row, or the stamps of a table lying on its side."""
+    header = pa.array([name for name in sample.names if not name.isdigit()], pa.string())
+    if share_of_stamps(header, numbers=False) >= 0.5:
+        shown = next(
+            it for it in header.to_pylist() if share_of_stamps(pa.array([it]), numbers=False)
+        )
+        raise DataError(
+            f"{sample.path}: the first line holds time stamps ({shown!r}, ...); expected the names "
+            "of columns; add such a line, or turn the table so that a row is a stamp"
+        )
 
 
 def _time_of_day(sample: Sample, date: str) -> tuple[str, ...]:
@@ -131,7 +134,8 @@ def find_series_column(
         ids = as_text(sample.cells[name])
         pairs = len(pc.unique(pc.binary_join_element_wise(ids, stamps, "\t")))
         different = len(pc.unique(ids))
-        if different < max(2, len(ids)) and pairs >= 0.9 * len(ids):
+        repeats = min(different, len(pc.unique(stamps))) < len(ids) or len(ids) == 1
+        if repeats and pairs >= 0.9 * len(ids):
             notes.append(f"series are told apart by column {name!r}")
             return name
     return ""

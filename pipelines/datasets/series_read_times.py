@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.datasets.series_stamp_parts import days_since_1970, month_numbers
-from pipelines.datasets.series_stamps import ORDERS, Stamps, describe, read_stamps
+from pipelines.datasets.series_stamps import ORDERS, Stamps, read_stamps
 from pipelines.errors import DataError
 
 IntArray = npt.NDArray[np.int64]
@@ -25,6 +25,7 @@ PARTS = {
     "second": ("second", "sec"),
 }
 _LIMITS = {"year": (0, 9999), "month": (1, 12), "day": (1, 31), "hour": (0, 24)}
+_TIME_OF_DAY = r"^\d{1,2}(?:$|:\d{2})"
 _SECONDS = {"hour": 3600, "minute": 60, "second": 1}
 
 
@@ -74,7 +75,8 @@ def read_times(columns: Mapping[str, pa.Array], time_format: str, place: Place) 
     first = _one(names[0], columns[names[0]], time_format, place)
     seconds, aware = first.seconds, first.aware
     for name in names[1:]:
-        more = _one(name, _on_first_day(as_text(columns[name])), "", place)
+        times = _on_first_day(name, as_text(columns[name]), place)
+        more = _one(name, times, "", place)
         seconds, aware = seconds + more.seconds, aware or more.aware
     notes = (f"time stamps are made of the columns {_listed(names)}", *first.notes)
     return Times(seconds, aware, notes, first.order)
@@ -108,7 +110,8 @@ def _one(name: str, cells: pa.Array, time_format: str, place: Place) -> Times:
 
 
 def _notes(name: str, stamps: Stamps) -> tuple[str, ...]:
-    notes = [f"time stamps of column {name!r} are written as {describe(stamps.forms)}"]
+    forms = stamps.forms if len(stamps.forms) < 2 else (_listed(stamps.forms),)
+    notes = [f"time stamps of column {name!r} are written as {forms[0]}"]
     if stamps.cut:
         notes.append(f"{stamps.cut:,} different time stamps: fractions of a second are cut off")
     return tuple(notes)
@@ -127,8 +130,16 @@ def _native(name: str, cells: pa.Array, place: Place) -> Times:
     return Times(seconds, zone is not None, ())
 
 
-def _on_first_day(texts: pa.Array) -> pa.Array:
+def _on_first_day(name: str, texts: pa.Array, place: Place) -> pa.Array:
     """Write times of day as stamps of 1 January 1970; a bare number is an hour."""
+    is_time = np.asarray(pc.match_substring_regex(texts, _TIME_OF_DAY))
+    if not is_time.all():
+        row = int(np.argmin(is_time))
+        raise DataError(
+            f"{place(row)}: column {name!r} reads {texts[row].as_py()[:40]!r}; expected the time "
+            "of day that completes a date, such as 17:05 or 17; mend the row, or give other columns "
+            "as --time-column"
+        )
     is_hour = pc.match_substring_regex(texts, r"^\d{1,2}$")
     times = pc.if_else(is_hour, pc.binary_join_element_wise(texts, "00", ":"), texts)
     return pc.binary_join_element_wise("1970-01-01", times, " ")

@@ -6,7 +6,7 @@ Whether 01/02/2010 is in January or February no single stamp tells, but usually 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -296,8 +296,3 @@ def _unreadable(
         f"{place(number)}: column {column!r} reads {text[:40]!r}, which is no time stamp; expected "
         f"{expected}; mend the stamp, or give --time-format"
     )
-
-
-def describe(stamps: Sequence[str]) -> str:
-    """Say how stamps are written."""
-    return " and ".join(stamps) if len(stamps) < 3 else f"{', '.join(stamps[:-1])} and {stamps[-1]}"

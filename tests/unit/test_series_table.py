@@ -1,0 +1,385 @@
+"""Tables of time series: layouts, roles, kinds of cells, several files; what is found is said."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import zipfile
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.datasets import series_read_files
+from pipelines.datasets.series_frequency import parse_frequency
+from pipelines.datasets.series_options import SeriesOptions
+from pipelines.datasets.series_presets import PRESETS, with_preset
+from pipelines.datasets.series_store import SeriesLayout
+from pipelines.datasets.series_table import (
+    RawTable,
+    built_in_series_names,
+    find_series,
+    read_table,
+)
+from pipelines.datasets.storage import DataFolders
+from pipelines.errors import ConfigError
+
+HOURLY = "time,y,wind\n2013-01-01 00:00,1,N\n2013-01-01 01:00,2,S\n2013-01-01 02:00,4,N\n"
+LONG = (
+    "id,ds,y,price,region\n"
+    "b,2013-01-01,1,9,north\nb,2013-01-02,2,8,north\n"
+    "a,2013-01-01,5,9,south\na,2013-01-02,6,7,south\n"
+)
+WIDE = "date,s1,s2\n2013-01-01,1,\n2013-01-02,2,5\n2013-01-03,,\n2013-01-04,4,6\n2013-01-05,5,\n"
+
+
+def write(folder: Path, content: str | bytes, name: str = "a.csv") -> Path:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def read(path: Path | str, model: SeriesLayout | None = None, **options: object) -> RawTable:
+    return read_table(str(path), SeriesOptions(**options), folders=DataFolders(), layout=model)
+
+
+def layout_of(table: RawTable) -> SeriesLayout:
+    return SeriesLayout(table.columns, table.statics, parse_frequency("h"))
+
+
+def days(table: RawTable) -> list[str]:
+    return [str(it) for it in table.times.astype("M8[s]").astype("M8[D]")]
+
+
+def test_one_series_with_a_covariate_of_words(tmp_path):
+    table = read(write(tmp_path, HOURLY))
+    assert [(it.name, it.role, it.categories) for it in table.columns] == [
+        ("y", "target", ()),
+        ("wind", "past", ("N", "S")),
+    ]
+    assert table.names == ["a"] and table.series.tolist() == [0, 0, 0]
+    assert table.values.tolist() == [[1, 0], [2, 1], [4, 0]]
+    assert table.times[1] - table.times[0] == 3600 and not table.aware
+    assert [table.place(row)[-7:] for row in range(3)] == ["a.csv:2", "a.csv:3", "a.csv:4"]
+    said = " / ".join(table.notes)
+    assert "stamps are taken from 'time'" in said and "target is 'y', by its name" in said
+    assert "past covariates are all other columns: wind" in said
+
+
+def test_a_long_table_of_several_series(tmp_path):
+    table = read(write(tmp_path, LONG))
+    assert table.names == ["b", "a"] and table.series.tolist() == [0, 0, 1, 1]
+    assert [it.name for it in table.columns] == ["y", "price"]
+    assert [it.name for it in table.statics] == ["region"]  # constant in each series
+    assert table.static.tolist() == [[0], [1]] and table.statics[0].categories[1] == "south"
+    assert "series are told apart by column 'id'" in table.notes
+
+
+def test_series_of_one_row_each_are_told_apart(tmp_path):
+    path = write(tmp_path, "ds,unique_id,y\n2013-01-01,a,1\n2013-01-01,b,2\n")
+    assert read(path).names == ["a", "b"]
+    numbered = write(tmp_path, "id,ds,y\n1,2013-01-01,1\n2,2013-01-02,2\n3,2013-01-03,5\n")
+    assert read(numbered).names == ["a"] and len(read(numbered).columns) == 1
+
+
+def test_a_target_without_any_value_is_read(tmp_path):
+    table = read(write(tmp_path, "time,y\n2013-01-01,\n2013-01-02,NA\n"))
+    assert np.isnan(table.values).all()
+
+
+def test_roles_that_are_given_are_kept(tmp_path):
+    table = read(
+        write(tmp_path, LONG),
+        targets=("price",),
+        past_covariates=(),
+        known_covariates=("y",),
+        static_covariates=("region",),
+    )
+    assert [(it.name, it.role) for it in table.columns] == [("price", "target"), ("y", "known")]
+    assert table.static.tolist() == [[0], [1]]
+
+
+def test_a_wide_table_is_turned_round_without_its_empty_ends(tmp_path):
+    table = read(write(tmp_path, WIDE))
+    assert table.names == ["s1", "s2"] and table.columns[0].name == "value"
+    assert table.series.tolist() == [0] * 5 + [1] * 3
+    np.testing.assert_array_equal(table.values[:, 0], [1, 2, np.nan, 4, 5, 5, np.nan, 6])
+    assert days(table)[5:] == ["2013-01-02", "2013-01-03", "2013-01-04"]
+    assert table.place(5).endswith("a.csv:3") and sum(table.dropped.values()) == 2
+    assert any("wide layout" in note and "give --layout long" in note for note in table.notes)
+
+
+def test_known_covariates_of_a_wide_table_keep_the_steps_ahead(tmp_path):
+    path = write(tmp_path, "date,s1,s2,sale\n2013-01-01,1,2,0\n2013-01-02,,,1\n")
+    table = read(path, layout="wide", known_covariates=("sale",))
+    assert table.names == ["s1", "s2"] and table.dropped == {}
+    np.testing.assert_array_equal(table.values, [[1, 0], [np.nan, 1], [2, 0], [np.nan, 1]])
+
+
+def test_the_layout_can_be_given(tmp_path):
+    path = write(tmp_path, WIDE)
+    assert [it.name for it in read(path, layout="long").columns] == ["s2", "s1"]
+    other = write(tmp_path, "date,oslo,rome,note\n2013-01-01,1,2,x\n", "b.csv")
+    table = read(other, layout="wide")
+    assert table.names == ["oslo", "rome"] and "columns left out, as they hold words: 'note'" in (
+        table.notes
+    )
+    assert read(other, layout="wide", targets=("rome",)).names == ["rome"]
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [
+        ("a.csv.gz", gzip.compress),
+        ("a.csv.xz", lzma.compress),
+        ("a.tsv", lambda raw: raw.replace(b",", b"\t")),
+        ("a.txt", lambda raw: raw.replace(b",", b";")),
+        ("b.csv", lambda raw: b"\xef\xbb\xbf" + raw.replace(b"\n", b"\r\n")),
+        ("c.csv", lambda raw: b"\n" + raw.replace(b"\n", b"\r")[:-1]),
+        (
+            "d.csv",
+            lambda raw: b"\n".join(
+                b'"' + it.replace(b",", b'","') + b'"' for it in raw.splitlines()
+            ),
+        ),
+    ],
+)
+def test_ways_of_writing_and_packing_a_table(tmp_path, name, pack):
+    table = read(write(tmp_path, pack(HOURLY.encode()), name))
+    assert table.values.tolist() == [[1, 0], [2, 1], [4, 0]]
+    assert [it.name for it in table.columns] == ["y", "wind"]
+
+
+def test_a_zipped_table(tmp_path):
+    path = tmp_path / "a.csv.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("inside.csv", HOURLY)
+    assert read(path).values.tolist() == [[1, 0], [2, 1], [4, 0]]
+
+
+def test_another_encoding_and_delimiter(tmp_path):
+    path = write(tmp_path, "Zeit#Größe\n2013-01-01#1,5\n2013-01-02#2\n".encode("latin-1"))
+    table = read(path, encoding="latin-1", delimiter="#", decimal=",")
+    assert table.columns[0].name == "Größe" and table.values.tolist() == [[1.5], [2.0]]
+
+
+def test_a_parquet_table(tmp_path):
+    stamps = [datetime(2013, 1, 1, hour) for hour in range(3)]
+    cells = {
+        "at": pa.array(stamps, pa.timestamp("us", "UTC")),
+        "y": pa.array([1, None, 3], pa.int16()),
+        "ok": [True, False, None],
+        "kind": pa.array(["a", "b", "a"]).dictionary_encode(),
+    }
+    pq.write_table(pa.table(cells), tmp_path / "a.parquet")
+    table = read(tmp_path / "a.parquet")
+    assert table.aware and [it.name for it in table.columns] == ["y", "ok", "kind"]
+    np.testing.assert_array_equal(table.values, [[1, 1, 0], [np.nan, 0, 1], [3, np.nan, 0]])
+    assert table.place(2).endswith("a.parquet:3")
+
+
+def test_missing_marks_and_white_space(tmp_path):
+    marks = ["", "NA", "N/A", "NaN", "nan", "null", "?", "-", " ", "None"]
+    rows = "".join(f"2013-01-{day:02},{mark},{mark}\n" for day, mark in enumerate(marks, 1))
+    path = write(tmp_path, f"date,x,y\n{rows}2013-01-11,  a , +1.5e1 \n2013-01-12,b,-2\n")
+    table = read(path)
+    assert np.isnan(table.values[:9]).all() and table.values[-2:, 0].tolist() == [15, -2]
+    assert table.columns[1].categories == ("None", "a", "b")  # a word, but no number
+
+
+def test_a_column_is_numbers_if_the_first_that_is_there_is_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(series_read_files, "BLOCK_BYTES", 64)
+    rows = [
+        f"2013-01-{day:02},{day},{'' if day < 20 else 'w' + str(day % 2)},7" for day in range(1, 30)
+    ]
+    table = read(write(tmp_path, "\n".join(["date,y,late,same", *rows])))
+    assert [it.name for it in table.columns] == ["y", "late"] and len(table.times) == 29
+    assert table.columns[1].categories == ("w0", "w1")
+    assert "column 'same' is left out: it is constant" in table.notes
+
+
+def test_useless_columns_are_left_out_and_named(tmp_path):
+    rows = [f"{n},2013-01-{n + 1:02},2013-02-{n + 1:02},,{n * n},c" for n in range(9)]
+    path = write(tmp_path, "\n".join(["No,date,due,gone,y,word", *rows]))
+    notes = read(path).notes
+    for text in ("'No' is left out: it numbers the rows", "'gone' is left out: it is empty"):
+        assert any(text in note for note in notes)
+    assert "columns left out, as they hold time stamps: 'due'" in notes
+    assert [it.name for it in read(path, past_covariates=("word", "No")).columns] == [
+        "y",
+        "word",
+        "No",
+    ]
+
+
+def test_too_many_words_are_left_out_unless_asked_for(tmp_path):
+    rows = [f"2013-01-01 {n // 60:02}:{n % 60:02},{n},w{n}" for n in range(60)]
+    path = write(tmp_path, "\n".join(["time,y,word", *rows]))
+    table = read(path)
+    assert [it.name for it in table.columns] == ["y"]
+    assert "column 'word' is left out: more than 50 different words" in table.notes
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "expected"),
+    [
+        ("No,year,month,day,hour,v", "1,2010,1,2,3,5", ("year", "month", "day", "hour")),
+        ("Date,Time,v", "16/12/2006,17:24:00,5", ("Date", "Time")),
+        ("date,hour,v", "2006-12-16,17,5", ("date", "hour")),
+        ("date,ts,v", "2006-12-16,2006-12-16 17:00,5", ("date",)),
+        ("year,v", "1999,5", ("year",)),
+        ("x,Month,v", "7,1749-01,5", ("Month",)),
+        ("ts,v", "1362071109,5", ("ts",)),
+    ],
+)
+def test_columns_that_make_a_stamp_are_found(tmp_path, header, row, expected):
+    assert read(write(tmp_path, f"{header}\n{row}\n")).options.time_column == expected
+
+
+def test_the_column_with_the_most_different_stamps_is_taken(tmp_path):
+    path = write(
+        tmp_path, "date,ts,v\n2006-12-16,2006-12-16 01:00,5\n2006-12-16,2006-12-16 02:00,6\n"
+    )
+    assert read(path).options.time_column == ("ts",)
+
+
+def test_targets_are_found_by_name_or_place(tmp_path):
+    found = {
+        "time,count,temp": "count",
+        "time,temp,rain": "rain",
+        "time,a,Value": "Value",
+    }
+    for header, target in found.items():
+        path = write(tmp_path, f"{header}\n2013-01-01,1,2\n2013-01-02,3,5\n")
+        assert read(path).columns[0].name == target
+
+
+def test_units_are_read_from_the_header(tmp_path):
+    path = write(tmp_path, "time,load [kW],t (°C)\n2013-01-01,1,2\n2013-01-02,3,5\n")
+    assert {it.name: it.unit for it in read(path).columns} == {"load [kW]": "kW", "t (°C)": "°C"}
+
+
+def test_files_that_overlap_are_a_series_each(tmp_path):
+    write(tmp_path, "t,v\n2013-01-01,1\n2013-01-02,2\n".replace("t,", "time,"), "in/oslo.csv")
+    write(tmp_path, "time,v\n2013-01-02,5\n2013-01-03,6\n", "in/rome.csv")
+    write(tmp_path, "read me", "in/README.md")
+    for source in (tmp_path / "in", tmp_path / "in" / "*.csv"):
+        table = read(source)
+        assert table.names == ["oslo", "rome"] and table.series.tolist() == [0, 0, 1, 1]
+        assert table.place(2).endswith("rome.csv:2")
+    assert "not read: README.md" in read(tmp_path / "in").notes
+
+
+def test_files_that_follow_one_another_are_one_series_in_order_of_time(tmp_path):
+    write(tmp_path, "time,v\n2013-02-01,3\n2013-02-02,4\n", "in/feb-train.csv")
+    write(tmp_path, "v,time\n1,2013-01-01\n2,2013-01-02\n", "in/jan.csv")
+    write(tmp_path, "time,v\n", "in/empty.csv")
+    table = read(tmp_path / "in")
+    assert table.names == ["in"] and table.values[:, 0].tolist() == [1, 2, 3, 4]
+    assert table.place(0).endswith("jan.csv:2") and table.place(3).endswith("feb-train.csv:3")
+    assert "2 files that follow one another in time: read as one" in table.notes
+
+
+def test_wide_files_that_follow_one_another_are_joined(tmp_path):
+    write(tmp_path, "time,s1,s2\n2013-02-01,3,30\n", "in/b.csv")
+    write(tmp_path, "time,s1,s2\n2013-03-01,4,40\n", "in/a.csv")
+    table = read(tmp_path / "in")
+    assert table.values[:, 0].tolist() == [3, 4, 30, 40] and table.names == ["s1", "s2"]
+    assert table.place(3).endswith("a.csv:2")
+
+
+def test_found_options_read_the_next_file_alike(tmp_path):
+    first = write(tmp_path, "d,y,kind\n13/01/2013,1,a\n14/01/2013,2,b\n".replace("d,", "date,"))
+    table = read(first)
+    assert table.options.time_format == "dmy" and table.options.targets == ("y",)
+    recent = write(tmp_path, "kind,date,y\nb,01/02/2013,3\nc,02/02/2013,\n", "b.csv")
+    again = read_table(str(recent), table.options, folders=DataFolders(), layout=layout_of(table))
+    assert days(again) == ["2013-02-01", "2013-02-02"]
+    np.testing.assert_array_equal(again.values, [[3, 1], [np.nan, np.nan]])
+    assert again.columns == table.columns
+    assert any(
+        "1 cells of column 'kind' hold words that the model has not seen" in note
+        for note in again.notes
+    )
+
+
+def test_a_trained_model_keeps_columns_that_look_useless(tmp_path):
+    trained = read(write(tmp_path, HOURLY))
+    path = write(tmp_path, "time,y,wind\n2013-01-01,1,S\n2013-01-02,1,S\n", "b.csv")
+    table = read_table(str(path), trained.options, folders=DataFolders(), layout=layout_of(trained))
+    assert table.values.tolist() == [[1, 1], [1, 1]]
+
+
+def test_a_wide_model_takes_other_series(tmp_path):
+    trained = read(write(tmp_path, WIDE))
+    path = write(tmp_path, "date,s2,s3\n2013-01-01,1,2\n2013-01-02,1,2\n", "b.csv")
+    table = read_table(str(path), trained.options, folders=DataFolders(), layout=layout_of(trained))
+    assert table.names == ["s2", "s3"]
+
+
+def test_lines_are_right_after_blank_lines_and_quoted_cells(tmp_path):
+    path = write(tmp_path, '\ntime,y\n\n2013-01-01,1\n\n\n"2013-01-02",2\n')
+    assert read(path).place(1).endswith("a.csv:7")
+
+
+def test_a_preset_fills_in_what_the_user_leaves_open():
+    options, preset = with_preset("beijing-air", SeriesOptions())
+    assert options.targets == ("pm2.5",) and options.time_column[0] == "year"
+    assert "options of the set 'beijing-air': time_column year month" in preset.notes[0]
+    options, _ = with_preset("beijing-air", SeriesOptions(targets=("TEMP",)))
+    assert options.targets == ("TEMP",) and options.past_covariates == ("auto",)
+    options, _ = with_preset("metro-traffic", SeriesOptions(aggregate="mean"))
+    assert options.aggregate == "mean"
+    options, _ = with_preset("metro-traffic", SeriesOptions(known_covariates=("temp",)))
+    assert "temp" not in options.past_covariates
+    own = SeriesOptions(horizon=3)
+    assert with_preset("", own)[0] is own
+
+
+def test_every_built_in_set_has_a_preset():
+    assert set(built_in_series_names()) == set(PRESETS)
+    asked = {"metro-traffic", "household-power", "electricity", "bike-sharing", "sunspots"}
+    assert asked <= set(PRESETS)
+
+
+def test_equal_files_have_equal_contents_wherever_they_are(tmp_path):
+    one = find_series(str(write(tmp_path, HOURLY)), folders=DataFolders())
+    other = find_series(str(write(tmp_path, HOURLY, "b.csv")), folders=DataFolders())
+    assert [*one.files.values()] == [*other.files.values()] and one.layout == other.layout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"horizon": 0}, "option --horizon is 0; it must be at least 1"),
+        ({"gap": -1}, "option --gap is -1; it must be at least 0"),
+        ({"decimal": ";"}, "option --decimal is ';'; it must be '.' or ','"),
+        ({"delimiter": "||"}, "option --delimiter is '||'; it must be one character"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options, message):
+    with pytest.raises(ConfigError) as caught:
+        SeriesOptions(**options)
+    assert message in str(caught.value)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.floats(allow_nan=True, allow_infinity=False)),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_every_number_comes_back(tmp_path_factory, rows):
+    lines = [f"s{code},2013-01-01,{value!r}" for code, value in rows]
+    path = write(tmp_path_factory.mktemp("t"), "\n".join(["unique_id,ds,y", *lines]))
+    table = read(path, series_column="unique_id")
+    np.testing.assert_array_equal(table.values[:, 0], [value for _, value in rows])
+    assert [table.names[it] for it in table.series] == [f"s{code}" for code, _ in rows]
