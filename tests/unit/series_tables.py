@@ -26,7 +26,7 @@ def raw_table(
     if values is None:
         values = np.arange(len(times), dtype=float)
     values = np.asarray(values, np.float64)
-    values = values.reshape(len(times), -1)
+    values = values.reshape(len(times), -1) if values.ndim == 1 else values
     series = np.zeros(len(times), np.int32) if series is None else np.asarray(series, np.int32)
     names = names or [f"s{number}" for number in range(int(series.max(initial=0)) + 1)]
     columns = columns or (
