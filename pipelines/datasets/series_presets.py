@@ -116,15 +116,23 @@ def with_preset(name: str, options: SeriesOptions) -> tuple[SeriesOptions, Prese
         wanted["past_covariates"] = AUTO  # the usual target is a covariate then
     defaults = SeriesOptions()
     taken = set(options.known_covariates) | set(options.static_covariates)
+    for option, value in wanted.items():
+        if isinstance(value, tuple):
+            wanted[option] = tuple(it for it in value if it not in taken)
     filled: dict[str, Any] = {
-        name: tuple(it for it in value if it not in taken) if isinstance(value, tuple) else value
-        for name, value in wanted.items()
-        if getattr(options, name) == getattr(defaults, name) != value
+        option: value
+        for option, value in wanted.items()
+        if getattr(options, option) == getattr(defaults, option) != value
     }
-    said = ", ".join(f"{name} {_shown(value)}" for name, value in filled.items())
+    options = dataclasses.replace(options, **filled)
+    # Not only what was filled in now: options that a preset has filled in come here again.
+    said = ", ".join(
+        f"{option} {_shown(value)}"
+        for option, value in wanted.items()
+        if getattr(options, option) == value != getattr(defaults, option)
+    )
     notes = (f"options of the set {name!r}: {said}",) if said else ()
-    notes = (*notes, *preset.notes)
-    return dataclasses.replace(options, **filled), dataclasses.replace(preset, notes=notes)
+    return options, dataclasses.replace(preset, notes=(*notes, *preset.notes))
 
 
 def _shown(value: Any) -> str:

@@ -137,8 +137,8 @@ def _on_first_day(name: str, texts: pa.Array, place: Place) -> pa.Array:
         row = int(np.argmin(is_time))
         raise DataError(
             f"{place(row)}: column {name!r} reads {texts[row].as_py()[:40]!r}; expected the time "
-            "of day that completes a date, such as 17:05 or 17; mend the row, or give other columns "
-            "as --time-column"
+            "of day that completes a date, such as 17:05 or 17; mend the row, or give other "
+            "columns as --time-column"
         )
     is_hour = pc.match_substring_regex(texts, r"^\d{1,2}$")
     times = pc.if_else(is_hour, pc.binary_join_element_wise(texts, "00", ":"), texts)
