@@ -17,6 +17,7 @@ import numpy as np
 from keras import ops
 
 from pipelines.errors import ConfigError, did_you_mean
+from pipelines.layers.distributions import Gaussian, NegativeBinomial, StudentT
 from pipelines.layers.quantiles import (
     DEFAULT_LEVELS,
     QuantileFamily,
@@ -77,13 +78,32 @@ def family_of(name: str, levels: Sequence[float] = DEFAULT_LEVELS) -> Family:
     Raises:
         ConfigError: no such family.
     """
-    families: dict[str, Callable[[], Family]] = {"quantiles": lambda: QuantileFamily(levels)}
+    families: dict[str, Callable[[], Family]] = {
+        "quantiles": lambda: QuantileFamily(levels),
+        "gaussian": Gaussian,
+        "student-t": StudentT,
+        "negative-binomial": NegativeBinomial,
+    }
     if name not in families:
         raise ConfigError(
             f"forecast head {name!r} is unknown{did_you_mean(name, families)}; expected one of "
             f"{', '.join(families)}"
         )
     return families[name]()
+
+
+def require_scaling(family: str, scaling: str, log: bool) -> None:
+    """Refuse a scaling under which a family has no meaning.
+
+    Raises:
+        ConfigError: counts under a logarithm, or with a location.
+    """
+    if family == "negative-binomial" and (log or scaling != "mean"):
+        raise ConfigError(
+            f"forecast head 'negative-binomial': got the scaling {scaling!r} with log={log}, "
+            "expected 'mean' without a logarithm (counts stay counts when only divided); set "
+            "these, or choose the head 'quantiles'"
+        )
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
