@@ -13,7 +13,8 @@ from pipelines.datasets.series_frequency import DAY, HOUR, WEEK, IntArray
 from pipelines.errors import ConfigError, DataError, did_you_mean
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MOST_HOURS_OFF = 2 * DAY  # no zone is as far from UTC
+_FARTHEST = 2 * DAY  # no zone is as far from UTC
+_FIRST_YEAR, _LAST_YEAR = -62_000_000_000, 253_300_000_000  # years 5 and 9996: Python knows no more
 _CLOCK_MONTHS = (3, 4, 9, 10, 11)  # in which clocks go forward or back, on either hemisphere
 _SUNDAY = 6
 
@@ -57,6 +58,7 @@ def clock_changes(zone: ZoneInfo, first: int, last: int) -> tuple[IntArray, IntA
         The UTC stamps of the Z changes, and the seconds ahead of UTC before, between and after
         them, int64[Z+1].
     """
+    first, last = max(first, _FIRST_YEAR), min(last, _LAST_YEAR)
     changes, offsets = [], [_offset(zone, first)]
     for low in range(first, last, WEEK):
         high = min(low + WEEK, last)
@@ -100,7 +102,7 @@ def to_utc(
     """
     if not len(wall):
         return wall, 0, 0
-    bounds = int(wall.min()) - _MOST_HOURS_OFF, int(wall.max()) + _MOST_HOURS_OFF
+    bounds = int(wall.min()) - _FARTHEST, int(wall.max()) + _FARTHEST
     changes, offsets = clock_changes(time_zone(name), *bounds)
     if not len(changes):
         return wall - offsets[0], 0, 0

@@ -50,13 +50,16 @@ class Grid:
     notes: tuple[str, ...]
 
 
-def lay_on_grid(table: RawTable, options: SeriesOptions, folder: Path) -> Grid:
+def lay_on_grid(
+    table: RawTable, options: SeriesOptions, folder: Path, *, trained: bool = False
+) -> Grid:
     """Order rows, find their frequency and write regular series; gaps are steps of NaN.
 
     Args:
         table: as read.
         options: time_zone, frequency, aggregate, impute and season are used.
         folder: for the store; it exists and is empty.
+        trained: whether the frequency is a model's rather than the user's.
 
     Raises:
         DataError: time goes back, stamps repeat, frequencies mix, or nothing is observed.
@@ -66,9 +69,9 @@ def lay_on_grid(table: RawTable, options: SeriesOptions, folder: Path) -> Grid:
         raise DataError("the table holds no rows; expected at least one; give another file")
     times, rows, zone, notes = _stamps(table, options)
     in_file = in_order(table, rows, times, options.aggregate, wall=not zone)
-    stepped = keep_to_frequency(in_file, options.frequency)
+    stepped = keep_to_frequency(in_file, options.frequency, trained=trained)
     dropped = Counter({MERGED: in_file.gone, OFF_GRID: stepped.off_grid})
-    notes += [*stepped.notes, *_merging_notes(in_file, options)]
+    notes += [*stepped.notes, *_merging_notes(in_file, options, wall=not zone)]
     layout = SeriesLayout(table.columns, table.statics, stepped.frequency, zone)
     places = _Places.of(stepped, _observed_series(stepped.ordered, dropped, notes))
     notes += places.notes(wall=not zone)
@@ -102,14 +105,17 @@ def _stamps(table: RawTable, options: SeriesOptions) -> tuple[IntArray, IntArray
     return utc, rows, zone, [note]
 
 
-def _merging_notes(found: Ordered, options: SeriesOptions) -> list[str]:
+def _merging_notes(found: Ordered, options: SeriesOptions, *, wall: bool) -> list[str]:
     if not found.gone:
         return []
-    at = int(found.merged_at[0])
-    return [
+    times = found.times[found.merged_at]
+    note = (
         f"{found.gone:,} rows merged into others of the same stamp by {options.aggregate}, the "
-        f"first at {describe_time(int(found.times[at]))} ({found.place(at)})"
-    ]
+        f"first at {describe_time(int(times[0]))} ({found.place(int(found.merged_at[0]))})"
+    )
+    if wall and looks_like_daylight_saving(times):
+        note += "; these are nights on which clocks are put back: give --time-zone instead"
+    return [note]
 
 
 def _observed_series(ordered: Ordered, dropped: Counter[str], notes: list[str]) -> Ordered:

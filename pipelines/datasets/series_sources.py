@@ -144,27 +144,25 @@ def _check_known(
     layout, limit = store.layout, origin + 1 + shape.horizon
     if not layout.G:
         return
-    end = store.offsets[number + 1] - store.offsets[number]
     values = store.filled[store.offsets[number] : store.offsets[number + 1], layout.K + layout.P :]
-    first = max(0, origin + 1 - shape.history)
-    usual = ~np.isnan(values[first : origin + 1])
-    needed = (usual.mean(axis=0) > _USUALLY) & np.ones(layout.G, bool)
-    absent = np.isnan(values[origin + 1 : limit]) & needed
-    if end >= limit and not absent.any():
+    usual = ~np.isnan(values[max(0, origin + 1 - shape.history) : origin + 1])
+    ahead = np.full((shape.horizon, layout.G), np.nan, np.float32)
+    given = values[origin + 1 : limit]
+    ahead[: len(given)] = given
+    absent = np.isnan(ahead) & (usual.mean(axis=0) > _USUALLY)
+    absent[len(given) :] = True
+    if not absent.any():
         return
-    step = int(absent.any(axis=1).argmax()) + origin + 1 if absent.any() else int(end)
-    columns = [
-        it for n, it in enumerate(layout.known) if step >= end or absent[step - origin - 1, n]
-    ]
-    ahead = store.times(number, origin + 1, limit)
-    missing = int(absent.any(axis=1).sum()) + max(0, limit - int(end))
-    zone = f" {layout.time_zone}" * bool(layout.time_zone)
+    steps = absent.any(axis=1)
+    first = int(steps.argmax())
+    columns = [repr(layout.known[n]) for n in np.flatnonzero(absent[first])]
+    times = [describe_time(it) for it in store.times(number, origin + 1, limit)]
+    zone = " (UTC)" if layout.time_zone else ""
     raise DataError(
-        f"{path}: series {store.names[number]!r} has no value of {', '.join(map(repr, columns))} "
-        f"for {describe_time(store.times(number, step, step + 1)[0])} ({missing} of "
-        f"{shape.horizon} steps ahead lack one); expected known covariates for every step from "
-        f"{describe_time(ahead[0])} to {describe_time(ahead[-1])}{zone and ' UTC'}; add rows for "
-        "these steps, with empty cells of what is to be forecast"
+        f"{path}: series {store.names[number]!r} has no value of {', '.join(columns)} for "
+        f"{times[first]}{zone} ({steps.sum()} of {shape.horizon} steps ahead lack one); expected "
+        f"known covariates for every step from {times[0]} to {times[-1]}{zone}; add rows for these "
+        "steps, with empty cells of what is to be forecast"
     )
 
 
@@ -180,7 +178,7 @@ def _as_trained(found: SeriesSource, layout: SeriesLayout, options: SeriesOption
         table.options, frequency=layout.frequency.name, time_zone=zone, season=options.season
     )
     with tempfile.TemporaryDirectory() as folder:
-        grid = lay_on_grid(table, options, Path(folder))
+        grid = lay_on_grid(table, options, Path(folder), trained=True)
         store = _in_memory(grid.store)
     read = store.layout
     if (read.frequency.count, read.time_zone) != (layout.frequency.count, layout.time_zone):

@@ -14,10 +14,11 @@ from pipelines.datasets.series_clock import describe_time
 from pipelines.datasets.series_frequency import Frequency, IntArray
 from pipelines.datasets.series_options import SeriesOptions
 from pipelines.datasets.series_store import SeriesStore
-from pipelines.errors import ConfigError, DataError
+from pipelines.errors import DataError
 
 TRAIN_SHARE, VALID_SHARE = 0.7, 0.15
 MOST_VALID = 4000  # windows: enough to choose by, and as many passes as there are epochs
+_GOLDEN = (5**0.5 - 1) / 2
 LONG_PART = 4  # times history and horizon: then histories stay inside their part
 OBSERVED_SHARE, OBSERVED_STEPS = 0.25, 2  # of a history, or there is nothing to forecast from
 NO_TARGET = "windows without any value in their horizon"
@@ -44,23 +45,11 @@ class WindowShape:
 
     @classmethod
     def of(cls, options: SeriesOptions, frequency: Frequency) -> WindowShape:
-        """Take what the user gave; what was not given follows from the frequency.
-
-        Raises:
-            ConfigError: a length is not at least 1, or the gap is negative.
-        """
+        """Take what the user gave; what was not given follows from the frequency."""
         horizon = frequency.default_horizon() if options.horizon is None else options.horizon
         history = frequency.default_history() if options.history is None else options.history
         stride = max(1, horizon // 4) if options.stride is None else options.stride
         season = frequency.season() if options.season is None else options.season
-        lengths = {"horizon": horizon, "history": history, "stride": stride, "season": season}
-        for name, length in lengths.items():
-            if length < 1:
-                raise ConfigError(
-                    f"--{name} {length}: expected at least 1 step; give another number"
-                )
-        if options.gap is not None and options.gap < 0:
-            raise ConfigError(f"--gap {options.gap}: expected 0 steps or more; give another number")
         return cls(history, horizon, options.gap, stride, season)
 
     @property
@@ -112,7 +101,7 @@ def split_windows(store: SeriesStore, options: SeriesOptions) -> WindowSplits:
     train = candidates.windows((parts.first, parts.valid), None, 1)
     valid = candidates.windows((ahead[0], parts.test), history_from[0], 1)
     test = candidates.windows((ahead[1], parts.limit), history_from[1], shape.stride)
-    valid = _thinned(valid, shape.season)
+    valid = _thinned(valid)
     for name, rows in (("train", train), ("validation", valid), ("test", test)):
         if not len(rows):
             raise candidates.too_short(f"no window for the {name} part")
@@ -257,12 +246,13 @@ def _cut_at(candidates: _Candidates, share: float) -> int:
     return low
 
 
-def _thinned(rows: WindowRows, season: int) -> WindowRows:
-    """Take every n-th window; n shares no divisor with the season, so that no hour is left out."""
-    step = -(-len(rows) // MOST_VALID)
-    while step > 1 and math.gcd(step, season) > 1:
-        step += 1
-    return rows if step <= 1 else rows.select(np.arange(0, len(rows), step))
+def _thinned(rows: WindowRows) -> WindowRows:
+    """Take one window of each of `MOST_VALID` equal stretches, at places that favour no hour."""
+    if len(rows) <= MOST_VALID:
+        return rows
+    number = np.arange(MOST_VALID)
+    places = number + number * _GOLDEN % 1.0  # multiples of it, less their whole part, are even
+    return rows.select(np.unique((places * len(rows) / MOST_VALID).astype(np.int64)))
 
 
 def _notes(

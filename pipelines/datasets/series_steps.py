@@ -45,12 +45,13 @@ class Stepped:
     notes: tuple[str, ...]
 
 
-def keep_to_frequency(ordered: Ordered, given: str) -> Stepped:
+def keep_to_frequency(ordered: Ordered, given: str, *, trained: bool = False) -> Stepped:
     """Find or check the frequency, and leave out the few rows that do not keep to it.
 
     Args:
         ordered: at least one row.
         given: the frequency's name, or "" to find it.
+        trained: whether it is a model's rather than the user's.
 
     Raises:
         DataError: there are several frequencies, or none.
@@ -71,7 +72,10 @@ def keep_to_frequency(ordered: Ordered, given: str) -> Stepped:
         ordered = _moved(ordered, moved)
         distances = np.diff(_units(moved, frequency))[same]
     at = np.flatnonzero(same)
-    _check_series(ordered, frequency, distances, at, given)
+    source = f"most series have {frequency.name}"
+    if given:
+        source = f"the model has {given}" if trained else f"--frequency {given} was given"
+    _check_series(ordered, frequency, distances, at, source, patient=not given)
     _check_runs(ordered, frequency, distances, at)
     kept = _on_grid(ordered, frequency)
     off = int((~kept).sum())
@@ -166,21 +170,36 @@ def _moved(ordered: Ordered, times: IntArray) -> Ordered:
 
 
 def _check_series(
-    ordered: Ordered, frequency: Frequency, distances: IntArray, at: IntArray, given: str
+    ordered: Ordered,
+    frequency: Frequency,
+    distances: IntArray,
+    at: IntArray,
+    source: str,
+    *,
+    patient: bool,
 ) -> None:
-    """Refuse series whose rows are usually further apart than the frequency."""
+    """Refuse series whose rows are usually further apart than the frequency.
+
+    Args:
+        ordered: all rows.
+        frequency: they should have.
+        distances: between rows of one series, in what the frequency counts.
+        at: number of the row before each distance.
+        source: of the frequency, for the message.
+        patient: whether short series may have any distances.
+    """
     series = ordered.series[at]
     size = int(ordered.series.max()) + 1
     total = np.bincount(series, minlength=size)
     equal = np.bincount(series, distances == frequency.count, minlength=size)
     for number in np.flatnonzero((total > 1) & (equal < RARE_STEP * total)):
-        own = distances[series == number]
+        begin, end = np.searchsorted(series, (number, number + 1))
+        own = distances[begin:end]
         values, counts = np.unique(own, return_counts=True)
         usual, share = int(values[counts.argmax()]), float(counts.max() / len(own))
-        if share <= 0.5 or (not given and len(own) < LONG_RUN // 2):
+        if share <= 0.5 or (patient and len(own) < LONG_RUN // 2):
             continue
-        first = int(at[series == number][(own == usual).argmax()])
-        source = f"--frequency {given} was given" if given else f"most series have {frequency.name}"
+        first = int(at[begin + (own == usual).argmax()])
         raise DataError(
             f"{ordered.place(first)} and {ordered.place(first + 1)}: rows of series "
             f"{ordered.table.names[number]!r} are mostly {_length(usual, frequency)} apart "

@@ -279,6 +279,18 @@ def test_without_a_zone_the_repeated_hour_is_recognised(tmp_path, minutes):
         lay(tmp_path, raw_table(times))
 
 
+def test_a_merged_hour_is_noted_as_daylight_saving(tmp_path):
+    grid = lay(tmp_path, raw_table(berlin("2021-09-01", 2000)), aggregate="mean")
+    assert noted(grid, "nights on which clocks are put back: give --time-zone instead")
+
+
+def test_a_wild_stamp_is_named_with_a_zone_too(tmp_path):
+    times = stamps("2020-01-01", 500)
+    times[-1] = stamp("9999-12-31")
+    with pytest.raises(DataError, match="is far from the one before"):
+        lay(tmp_path, raw_table(times), time_zone="Europe/Berlin")
+
+
 def test_without_a_zone_the_missing_hour_is_noted(tmp_path):
     times = np.unique(berlin("2018-01-01", 4 * 365 * 24))
     grid = lay(tmp_path, raw_table(times))
