@@ -88,6 +88,12 @@ class Timeline:
     measure: str
 
 
+def literal(text: str, most: int = 40) -> str:
+    """Keep foreign text from being set as a formula, and short enough for a drawing."""
+    shown = text if len(text) <= most else f"{text[: most - 1]}…"
+    return shown.replace("$", r"\$")
+
+
 def percent(share: float) -> str:
     """Write a share as "80 %"."""
     return f"{100 * share:.3g} %"
@@ -116,7 +122,7 @@ def draw_fan(axes: Axes, fan: Fan, colour: str = SERIES[0]) -> None:
     axes.plot(_dates(fan.times), median, marker=marker, color=colour, label="median forecast")
     if len(fan.before):
         axes.axvline(_dates(fan.before)[-1], color=INK, linewidth=0.8, linestyle=_DASHES)
-    axes.set_ylabel(fan.label)
+    axes.set_ylabel(literal(fan.label))
     _date_axis(axes)
 
 
@@ -156,13 +162,15 @@ def timeline_chart(timeline: Timeline) -> Markup:
         median = at_level(timeline.quantiles, timeline.levels, 0.5)
         upper.plot(dates, timeline.actual, color=INK, linewidth=0.7, label="observed")
         upper.plot(dates, median, color=SERIES[0], linewidth=0.8, label="median forecast")
-        upper.set_ylabel(timeline.label)
+        upper.set_ylabel(literal(timeline.label))
         upper.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2)
         for (name, errors), colour, style in zip(
             timeline.errors.items(), SERIES, ("-", (0, (4, 2)), ":"), strict=False
         ):
-            lower.plot(_dates(timeline.moments), errors, color=colour, ls=style, label=name)
-        lower.set_ylabel(timeline.measure)
+            lower.plot(
+                _dates(timeline.moments), errors, color=colour, ls=style, label=literal(name)
+            )
+        lower.set_ylabel(literal(timeline.measure))
         lower.set_ylim(bottom=0)
         lower.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2)
         _date_axis(lower, ticks=10)

@@ -12,12 +12,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pipelines.evaluation.bootstrap import Interval
-from pipelines.evaluation.forecast_figures import compact
+from pipelines.evaluation.forecast_figures import compact, literal
 from pipelines.evaluation.plots import FAINT, INK, SERIES, Plot
 
 Array = NDArray[Any]
 OFF_THE_SCALE = 3.0  # times the middle of the systems' largest errors: such a line is cut off
 _DASHES = ((0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
+_NAME = 28  # characters of an input's name that leave room for the drawing
 _MARKERS = "os^D"
 
 
@@ -47,7 +48,7 @@ def step_chart(
         values = [value.value for value in model]
         axes.plot(steps, values, marker=marker, color=SERIES[0], linewidth=2.2, label="model")
         axes.set_ylim(0, 1.05 * upper_edge([np.array(highs), *baselines.values()]))
-        axes.set(xlabel=f"{step_name}s ahead", ylabel=ylabel)
+        axes.set(xlabel=f"{step_name}s ahead", ylabel=literal(ylabel))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlim(0.4, len(model) + 0.6)
         handles, names = axes.get_legend_handles_labels()
@@ -109,7 +110,7 @@ def importance_chart(names: Sequence[str], values: Sequence[Interval], *, measur
         )
         axes.plot([value.value for value in values], places, "o", color=SERIES[0])
         axes.axvline(0, color=INK, linewidth=0.8)
-        axes.set_yticks(places, names)
+        axes.set_yticks(places, [literal(name, _NAME) for name in names])
         axes.set_ylim(-0.6, len(names) - 0.4)
         axes.set_xlabel(f"increase of {measure} when the input is shuffled")
         axes.grid(False, axis="y")

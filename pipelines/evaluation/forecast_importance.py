@@ -103,16 +103,19 @@ def _table(found: Sequence[Importance], measure: str) -> Table:
         rows=[
             [
                 entry.name,
-                _signed(entry.increase.value),
-                f"{_signed(entry.increase.low)} to {_signed(entry.increase.high)}",
+                _signed(entry.increase.value, measure),
+                f"{_signed(entry.increase.low, measure)} to "
+                f"{_signed(entry.increase.high, measure)}",
             ]
             for entry in found
         ],
     )
 
 
-def _signed(value: float) -> str:
-    return "0" if value == 0 else f"{'+' if value > 0 else ''}{number(value)}"
+def _signed(value: float, measure: str) -> str:
+    """Write a change of the error; MASE is of the size of 1, so three decimals tell enough."""
+    text = f"{value:+.3f}".replace("-", "−") if measure == "MASE" else number(value)
+    return "0" if text.endswith("0.000") or not value else text
 
 
 def inputs_of(layout: SeriesLayout) -> list[Input]:

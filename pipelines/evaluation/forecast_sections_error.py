@@ -16,6 +16,7 @@ from pipelines.evaluation.forecast_evidence import (
     left_columns,
     targets_column,
 )
+from pipelines.evaluation.forecast_figures import compact, literal
 from pipelines.evaluation.forecast_figures_error import (
     step_chart,
     upper_edge,
@@ -62,7 +63,7 @@ def _step_prose(evidence: Evidence, model: Sequence[Interval]) -> str:
         f"{prose}. A {evidence.measure} of 1 is the error, in the training part, of repeating the "
         f"value one season ({evidence.backtest.season} steps) before."
         if evidence.scaled
-        else f"{prose}; no target has a scale, so errors are in units."
+        else f"{prose}; the target has no scale, so errors are in units."
     )
 
 
@@ -146,14 +147,14 @@ def _calendar_blocks(
         for name, errors in losses.items()
     }
     measured = {name: [values[g] for g in present] for name, values in everywhere.items()}
-    svg = plots.grouped_intervals(
+    drawing = plots.grouped_intervals(
         [names[group] if len(present) <= _ROOM or group % 3 == 0 else "" for group in present],
         {
             name: ([v.value for v in values], [v.low for v in values], [v.high for v in values])
             for name, values in measured.items()
         },
         xlabel=f"{phrase} of the forecast value",
-        ylabel=evidence.error_name,
+        ylabel=literal(evidence.error_name),
     )
     values = [entry.value for entry in measured["model"]]
     best, worst = names[present[int(np.argmin(values))]], names[present[int(np.argmax(values))]]
@@ -163,7 +164,8 @@ def _calendar_blocks(
         f"({number(max(values))})."
     )
     spoken = "; ".join(f"{names[g]}: {number(v)}" for g, v in zip(present, values, strict=True))
-    figure = Figure(svg, caption, f"The model's {evidence.measure} by {phrase}. {spoken}")
+    alt = f"The model's {evidence.measure} by {phrase}. {spoken}"
+    figure = Figure(compact(drawing), caption, alt)
     return [figure, _calendar_table(evidence, losses, groups, names, column)]
 
 

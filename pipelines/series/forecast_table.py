@@ -22,7 +22,6 @@ Array = NDArray[Any]
 Outputs = Mapping[str, Array]
 PICTURES = (".png", ".svg", ".pdf")
 MOST_PANELS = 6  # more are no longer read in one picture
-_DIGITS = 7  # what float32 holds
 
 
 def write_forecasts(
@@ -108,8 +107,8 @@ def _zoned(stamps: Array, zone: str) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    """Write a number as short as float32 allows; nothing where there is none."""
-    return f"{float(value):.{_DIGITS}g}" if np.isfinite(value) else ""
+    """Write a number with the digits that tell it from other float32, or nothing for none."""
+    return str(np.float32(value)).removesuffix(".0") if np.isfinite(value) else ""
 
 
 def plot_forecasts(path: Path, rows: WindowRows, outputs: Outputs, levels: Sequence[float]) -> None:
