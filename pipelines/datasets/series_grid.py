@@ -77,7 +77,8 @@ def lay_on_grid(
     notes += places.notes(wall=not zone)
     blocks = _blocks(places, layout, options, notes)
     numbers = places.ordered.series[places.firsts]
-    store = write_store(folder, layout, blocks, table.static[numbers])
+    static = table.static[numbers] if table.statics else np.zeros((len(numbers), 0))
+    store = write_store(folder, layout, blocks, static)
     return Grid(store, {name: count for name, count in dropped.items() if count}, tuple(notes))
 
 

@@ -146,7 +146,7 @@ def season_finding(train: WindowRows, season: int | None = None) -> Finding:
     rise = similar - np.minimum.accumulate(similar)  # neighbours in time are alike without a season
     best = int(np.flatnonzero(rise >= rise.max() - 0.05)[0])
     best += int(rise[best : best + max(2, best // 4)].argmax())
-    if rise[best] < 2 * CLEARLY:
+    if rise[best] < max(2 * CLEARLY, 4 / len(values) ** 0.5):
         return Finding("note", "Season", f"no clear one; {season} steps are taken")
     own = float(rise[season]) if season <= lags else 0.0
     detail = (
