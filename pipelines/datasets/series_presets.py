@@ -53,6 +53,7 @@ PRESETS = {
         (
             "rows with the same stamp tell the same traffic and several words for the weather, so "
             "the first of them is kept",
+            "'temp' is 0 K in 10 rows and 'rain_1h' is 9831.3 mm in one, as published",
             "'holiday' is left out, as it names a holiday in the first hour of the day only",
         ),
     ),

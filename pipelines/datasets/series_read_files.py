@@ -9,6 +9,7 @@ import csv
 import io
 import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -170,7 +171,7 @@ class TableFile:
                         f"{self.delimiter.join(row)[:80]!r}; mend the row, or give --delimiter"
                     )
         except UnicodeError as wrong:
-            return wrong_encoding(self.path, self.options.encoding, wrong)
+            return self._wrong_encoding(wrong)
         return DataError(
             f"{self.path}: cannot be read as a table ({str(error)[:120]}); expected one row a line "
             "and no line ends inside cells; mend it, or write it as parquet"
@@ -184,18 +185,30 @@ class TableFile:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
+        """Say plainly what is wrong with a file that cannot be read."""
         try:
-            with reading_errors(self.path, self.options.encoding):
+            if self.path.suffix.lower() in (".xz", ".zip"):
                 yield
-        except (lzma.LZMAError, zipfile.BadZipFile) as error:
+            else:
+                with reading_errors(self.path, self.options.encoding):
+                    yield
+        except (lzma.LZMAError, zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise DataError(
                 f"{self.path}: damaged, or not compressed as its name says ({error}); copy it again"
             ) from error
+        except UnicodeError as error:
+            raise self._wrong_encoding(error) from error
         except pa.ArrowInvalid as error:
             raise DataError(
                 f"{self.path}: not a readable parquet file ({str(error)[:120]}); write it again, "
                 "or give csv"
             ) from error
+
+    def _wrong_encoding(self, error: UnicodeError) -> DataError:
+        encoding = self.options.encoding
+        if self.path.suffix.lower() in (".xz", ".zip"):  # the line needs the unpacked file
+            return DataError(f"{self.path}: not {encoding} text ({error}); give --encoding")
+        return wrong_encoding(self.path, encoding, error)
 
 
 def _plain(column: pa.Array) -> pa.Array:

@@ -118,14 +118,15 @@ def _require_named(sample: Sample, options: SeriesOptions, layout: SeriesLayout 
 
 
 def _no_column(sample: Sample, name: str, role: str, layout: SeriesLayout | None) -> DataError:
-    what = f"{role} ({'--' + role.replace(' ', '-')})" if layout is None else f"{role} of the model"
+    what = f"the {role}" if role.endswith("column") else f"one of the {role}"
+    what += " of the model" if layout else f" (--{role.replace(' ', '-')})"
     remedy = "give one of these"
     if layout is not None:
         remedy = "add the column"
         if role == "known covariates":
             remedy += ", with its values for the steps to forecast, too"
     return DataError(
-        f"{sample.path}: no column {name!r}, one of the {what}"
+        f"{sample.path}: no column {name!r}, {what}"
         f"{did_you_mean(name, sample.names)}; columns found: {', '.join(sample.names)[:300]}; "
         f"{remedy}"
     )

@@ -213,3 +213,38 @@ def test_every_number_comes_back(tmp_path_factory, rows):
     table = read(path, series_column="unique_id")
     np.testing.assert_array_equal(table.values[:, 0], [value for _, value in rows])
     assert [table.names[it] for it in table.series] == [f"s{code}" for code, _ in rows]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 3).flatmap(
+        lambda width: st.lists(
+            st.lists(st.none() | st.integers(-9, 9), min_size=width, max_size=width),
+            min_size=1,
+            max_size=12,
+        )
+    )
+)
+def test_a_wide_table_holds_what_the_long_one_does(tmp_path_factory, rows):
+    folder, names = tmp_path_factory.mktemp("t"), [f"s{number}" for number in range(len(rows[0]))]
+    dates = [f"2013-01-{day:02}" for day in range(1, len(rows) + 1)]
+    cells = [
+        (name, date, row[number])
+        for number, name in enumerate(names)
+        for date, row in zip(dates, rows, strict=True)
+    ]
+    long = ["id,date,y", *(f"{name},{date},{'' if it is None else it}" for name, date, it in cells)]
+    wide = ["date," + ",".join(names)]
+    wide += [
+        ",".join([date, *("" if it is None else str(it) for it in row)])
+        for date, row in zip(dates, rows, strict=True)
+    ]
+    one = read(write(folder, "\n".join(long)), series_column="id")
+    other = read(write(folder, "\n".join(wide), "b.csv"), layout="wide")
+    assert one.names == other.names
+    assert observed(one) == observed(other)
+
+
+def observed(table: RawTable) -> list[tuple[int, int, float]]:
+    cells = zip(table.series.tolist(), table.times.tolist(), table.values[:, 0], strict=True)
+    return [(series, time, value) for series, time, value in cells if not np.isnan(value)]

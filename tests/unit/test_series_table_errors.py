@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import zipfile
 from pathlib import Path
 
@@ -87,7 +88,9 @@ def test_a_missing_column_lists_those_there_are(tmp_path):
         f"{path}: no column 'prise', one of the targets (--targets); did you mean 'price'?; "
         "columns found: id, ds, y, price; give one of these"
     )
-    assert "one of the time column (--time-column)" in refusal(path, time_column=("when",))
+    assert "no column 'when', the time column (--time-column)" in refusal(
+        path, time_column=("when",)
+    )
 
 
 def test_a_column_of_two_roles(tmp_path):
@@ -157,6 +160,10 @@ def test_names_and_packing_that_are_not_read(tmp_path):
     assert "not a readable parquet" in refusal(write(tmp_path, "xxxxxxxxxxxxxxx", "a.parquet"))
     cut = gzip.compress(b"time,y\n" + b"2013-01-01,1\n" * 9999)[:-20]
     assert "damaged or not gzip" in refusal(write(tmp_path, cut, "b.csv.gz"))
+    cut = lzma.compress(b"time,y\n" + b"2013-01-01,1\n" * 99999)[:-40]
+    assert "b.csv.xz: damaged, or not compressed" in refusal(write(tmp_path, cut, "b.csv.xz"))
+    packed = lzma.compress(b"time,y\n2013-01-01,\xff\n")
+    assert "c.csv.xz: not utf-8 text" in refusal(write(tmp_path, packed, "c.csv.xz"))
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
         archive.writestr("a.csv", "x")
         archive.writestr("b.csv", "x")
@@ -218,6 +225,22 @@ def test_columns_that_a_trained_model_needs(tmp_path):
     )
     path = write(tmp_path, full.replace(",0,", ",none at all,"))
     assert f"{path}:2: column 'sale' reads 'none at all', expected a number" in refusal(path, model)
+
+
+def test_the_next_file_lacks_a_column_found_at_training(tmp_path):
+    path = write(tmp_path, LONG)
+    trained = read_table(str(path), SeriesOptions(), folders=DataFolders())
+    model = SeriesLayout(trained.columns, trained.statics, parse_frequency("D"))
+    for name, what in {
+        "ds": "no column 'ds', the time column of the model",
+        "id": "no column 'id', the series column of the model",
+        "price": "no column 'price', one of the past covariates of the model",
+    }.items():
+        write(tmp_path, LONG.replace(name, "other", 1), "b.csv")
+        options = {it: getattr(trained.options, it) for it in ("time_column", "series_column")}
+        options |= {it: getattr(trained.options, it) for it in ("targets", "past_covariates")}
+        message = refusal(tmp_path / "b.csv", model, **options)
+        assert what in message and message.endswith("add the column")
 
 
 @settings(max_examples=60, deadline=None)
