@@ -138,6 +138,7 @@ class ForecastHead(keras.layers.Layer):
         self._dense = keras.layers.Dense(
             targets * self.family.size,
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.01, seed=seed),
+            bias_initializer=self._initial_bias,
             dtype="float32",
             name="numbers",
         )
@@ -146,9 +147,12 @@ class ForecastHead(keras.layers.Layer):
         """Create the weights; the first forecasts are N(center, 1) in the scaled space."""
         del window_shape
         self._dense.build(features_shape)
-        bias = np.array(self.family.initial(self.settings["center"]))
-        self._dense.bias.assign(np.tile(bias, self.settings["targets"]))
         self.built = True
+
+    def _initial_bias(self, shape: Any, dtype: Any = None) -> Any:
+        bias = np.array(self.family.initial(self.settings["center"]))
+        del shape
+        return ops.convert_to_tensor(np.tile(bias, self.settings["targets"]), dtype)
 
     def call(self, features: Any, window: Any) -> Any:
         """Return params float32[B, H, K, P]."""

@@ -226,6 +226,11 @@ class RecurrentStack(keras.layers.Layer):
         return zero_state(self._recurrences, batch)
 
     @property
+    def state_sizes(self) -> list[int]:
+        """Return the width of every tensor of a state."""
+        return [size for layer in self._recurrences for size in state_sizes(layer)]
+
+    @property
     def _recurrences(self) -> list[keras.layers.Layer]:
         return [parts["recurrence"] for parts in self._layers_of_depth]
 
@@ -263,8 +268,7 @@ class RecurrentStack(keras.layers.Layer):
         states = (*input_shape[:-1], self.width)
         if not self.settings["return_state"]:
             return states
-        sizes = [size for layer in self._recurrences for size in state_sizes(layer)]
-        return (states, *((input_shape[0], size) for size in sizes))
+        return (states, *((input_shape[0], size) for size in self.state_sizes))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
