@@ -66,6 +66,10 @@ def forecast_sections(
         EvaluationError: no rows, or outputs that do not fit them.
     """
     evidence = evidence_of(backtest, outputs, baselines, seed)
+    systems = Section("All systems", blocks=[_systems_table(evidence)])
+    if not backtest.observed[:, :, 0].any():
+        nothing = f"No value of {backtest.targets[0]} came in the test period: nothing is drawn."
+        return [Section("Forecasts", nothing), systems]
     probe = None
     if rows is not None and predict is not None:
         probe = Probe(predict, rows, rows.store.layout)
@@ -78,7 +82,7 @@ def forecast_sections(
         importance_section(evidence, probe) if probe is not None else None,
         timeline_section(evidence, timeline_step),
         _series_section(evidence) if len(np.unique(backtest.series)) > 1 else None,
-        Section("All systems", blocks=[_systems_table(evidence)]),
+        systems,
     ]
     return [section for section in found if section is not None]
 

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from pipelines.datasets.series_clock import describe_time
+from pipelines.errors import EvaluationError
 from pipelines.evaluation import forecasting_metrics as metrics
 from pipelines.evaluation.forecast_evidence import (
     Array,
@@ -126,9 +127,17 @@ def timeline_section(evidence: Evidence, step: int | None = None) -> Section:
     Args:
         evidence: back-test and systems.
         step: which step ahead is drawn, 1..H; the last by default.
+
+    Raises:
+        EvaluationError: there is no such step.
     """
     backtest = evidence.backtest
     step = backtest.horizon if step is None else step
+    if not 1 <= step <= backtest.horizon:
+        raise EvaluationError(
+            f"report: step {step} ahead is to be drawn, but forecasts reach from 1 to "
+            f"{backtest.horizon}: choose one of these"
+        )
     series = _middle_series(evidence)
     rows = np.flatnonzero(backtest.series == series)
     rows = rows[np.argsort(backtest.times[rows, 0], kind="stable")]

@@ -378,6 +378,21 @@ def test_bands_are_those_the_levels_can_show():
     assert bands_of((0.4, 0.5, 0.6))[0][0] == pytest.approx(0.2)
 
 
+def test_nothing_is_drawn_of_a_target_that_never_came():
+    backtest, outputs = noise_case(rows=30, targets=("a", "b"), units=("", ""))
+    actual = backtest.actual.copy()
+    actual[..., 0] = np.nan
+    sections = forecast_sections(replace(backtest, actual=actual), outputs, {})
+    assert titles(sections) == ["Forecasts", "All systems"]
+    assert "No value of a came in the test period" in sections[0].prose
+    assert sections[1].blocks[0].rows[0][1:4] == ["a", "–", "–"]
+
+
+def test_a_step_beyond_the_horizon_is_refused():
+    with pytest.raises(EvaluationError, match="step 9 ahead .* from 1 to 4: choose one of these"):
+        timeline_section(evidence(*noise_case(rows=30)), step=9)
+
+
 def test_outputs_that_do_not_fit_are_named():
     backtest, outputs = noise_case(rows=10)
     with pytest.raises(EvaluationError, match="boosted: 'quantiles' has the shape"):
