@@ -25,7 +25,7 @@ from pipelines.evaluation.sections import Block, Figure, Section, Table
 from pipelines.evaluation.wording import number
 
 MOST_TARGETS = 6  # more are not tabulated by hour and weekday
-_TABLE_STEPS = 8
+_TABLE_STEPS = 6
 _HOURS = tuple(f"{hour}:00" for hour in range(24))
 _ROOM = 12  # groups whose names fit side by side below a drawing; of more, every third is named
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
