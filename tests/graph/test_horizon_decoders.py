@@ -206,13 +206,13 @@ from pipelines.layers.horizon_decoders import DirectDecoder, RecurrentDecoder
 from pipelines.layers.recurrent import RecurrentStack
 from pipelines.layers.series_scaling import SeriesScaling, to_scaled
 
-LSTM = {"cell": "lstm", "units": 4, "depth": 2, "seed": 1}
+GRU = {"cell": "gru", "units": 4, "seed": 1}
 
 @keras.saving.register_keras_serializable(package="test")
 class Paths(keras.layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.decoder = AutoregressiveDecoder(stack=LSTM, targets=1, horizon=3, paths=20)
+        self.decoder = AutoregressiveDecoder(stack=GRU, targets=1, horizon=3, paths=20)
 
     def build(self, history_shape, known_shape, window_shape):
         self.decoder.build((None, None, 2), known_shape)
@@ -227,11 +227,11 @@ class Paths(keras.layers.Layer):
 def build():
     history, known = keras.Input((6, 3)), keras.Input((3, 1))
     seen = SeriesScaling(1, past=[0], known=[3], scaling="robust", log=True)(history, known)
-    encoder = RecurrentStack(**LSTM, bidirectional=False, return_state=True)
+    encoder = RecurrentStack(**GRU, bidirectional=False, return_state=True)
     states, *state = encoder(seen["history"])
     context = keras.layers.Concatenate()([states[:, -1], seen["static"]])
     direct = DirectDecoder(3, units=4, attention=True)(context, seen["known"], states)
-    features = direct + RecurrentDecoder(3, stack=LSTM)(state, seen["known"])
+    features = direct + RecurrentDecoder(3, stack=GRU)(state, seen["known"])
     params = ForecastHead("student-t", targets=1)(features, seen["window"])
     output = ForecastOutput("student-t", log=True)(params, seen["window"])
     drawn = Paths()(history[:, -1:], seen["known"], seen["window"])
