@@ -27,21 +27,28 @@ SHOWN_WORDS = 5
 _UNIT = re.compile(r"[\[(]([^\[\]()]{1,12})[\])]\s*$")
 
 
-@dataclass
-class Assembled:
-    """A table put together; the fields are those of `RawTable`."""
+@dataclass(frozen=True)
+class Measured:
+    """N rows in their final order: what was measured when, of which series; as in `RawTable`."""
 
     columns: tuple[Column, ...]
-    statics: tuple[Column, ...]
     names: list[str]
     series: Numbers
     times: IntArray
     values: Values
-    static: Values
     places: Places
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A table put together: its rows, its series' covariates, and what was found out."""
+
+    measured: Measured
+    statics: tuple[Column, ...]
+    static: Values
     options: SeriesOptions
-    notes: list[str] = field(default_factory=list)
-    dropped: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...]
 
 
 def assemble(
@@ -65,27 +72,29 @@ def assemble(
     """
     notes: list[str] = []
     names, series, order = series_of_rows(rows, roles, name, notes)
-    kept, statics = _kept(rows, roles, series, layout, notes)
-    past = tuple(it for it in roles.past if it in kept)
+    past, statics = _kept(rows, roles, series, layout, notes)
     roles = dataclasses.replace(roles, past=past, static=statics)
-    static = np.full((len(names), len(statics)), np.nan)
-    for number, column in enumerate(statics):
-        values = rows.cells[column].values()
-        static[:, number] = constant_values(column, values, series, names, rows.places)
+    columns = [rows.cells[it] for it in statics]
+    values = [constant_values(it.name, it.values(), series, names, rows.places) for it in columns]
     if roles.layout == "wide":
-        table = _melted(rows, roles, names, series)
+        measured = _melted(rows, roles, names, series)
     else:
-        cells = [rows.cells[it] for it in (*roles.targets, *roles.past, *roles.known)]
-        columns = tuple(_column(it, _role(it.name, roles)) for it in cells)
-        values = _stacked(cells)
-        table = Assembled(
-            columns, (), names, series, rows.times.seconds, values, static, rows.places, options
-        )
-    table.statics = tuple(_column(rows.cells[it], "static") for it in statics)
-    table.static = static
-    table.notes[:0] = [*notes, *_unseen(rows.cells.values())]
-    table.options = _filled(options, roles, rows.times.order)
-    return _reordered(table, order)
+        measured = _as_read(rows, roles, names, series)
+    static = np.zeros((len(measured.names), 0)) if not values else np.stack(values, axis=1)
+    return Assembled(
+        _reordered(measured, order),
+        tuple(_column(it, "static") for it in columns),
+        static,
+        _filled(options, roles, rows.times.order),
+        (*notes, *_unseen(rows.cells.values())),
+    )
+
+
+def _as_read(rows: ReadRows, roles: Roles, names: list[str], series: Numbers) -> Measured:
+    """Return the rows of a long table."""
+    cells = [rows.cells[it] for it in (*roles.targets, *roles.past, *roles.known)]
+    columns = tuple(_column(it, _role(it.name, roles)) for it in cells)
+    return Measured(columns, names, series, rows.times.seconds, _stacked(cells), rows.places)
 
 
 def _kept(
@@ -94,25 +103,24 @@ def _kept(
     series: Numbers,
     layout: SeriesLayout | None,
     notes: list[str],
-) -> tuple[set[str], tuple[str, ...]]:
-    """Return the covariates to keep, and those that are static; say why others are left out."""
-    kept, statics = set(roles.past), list(roles.static)
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the past and the static covariates to keep; say why others are left out."""
+    kept, statics = list(roles.past), list(roles.static)
     if not roles.chosen or layout is not None:
-        return kept, tuple(statics)
+        return roles.past, roles.static
     for name in roles.past:
         cells = rows.cells[name]
         reason = cells.dropped or _useless(cells.values())
         if reason:
             notes.append(f"column {name!r} is left out: {reason}")
-            kept.discard(name)
+            kept.remove(name)
         elif series.any() and first_change(cells.values(), series) is None:
             notes.append(f"column {name!r} is a static covariate: it is constant in each series")
-            kept.discard(name)
+            kept.remove(name)
             statics.append(name)
     if kept:
-        shown = ", ".join(name for name in roles.past if name in kept)
-        notes.append(f"past covariates are all other columns: {shown}")
-    return kept, tuple(statics)
+        notes.append(f"past covariates are all other columns: {', '.join(kept)}")
+    return tuple(kept), tuple(statics)
 
 
 def _useless(values: Values) -> str:
@@ -137,7 +145,7 @@ def _stacked(cells: list[Cells]) -> Values:
     return values
 
 
-def _melted(rows: ReadRows, roles: Roles, names: list[str], files: Numbers) -> Assembled:
+def _melted(rows: ReadRows, roles: Roles, names: list[str], files: Numbers) -> Measured:
     """Turn a wide table round: the rows of its first series, then those of the second, ...
 
     Steps before the first and after the last value of a series are left out, unless known
@@ -163,38 +171,39 @@ def _melted(rows: ReadRows, roles: Roles, names: list[str], files: Numbers) -> A
     source = np.concatenate(sources)
     column = np.concatenate(values)[:, None]
     places = dataclasses.replace(rows.places, source=source)
-    return Assembled(
+    return Measured(
         columns=(
             Column(WIDE_TARGET, "target"),
             *(_column(it, _role(it.name, roles)) for it in shared),
         ),
-        statics=(),
         names=labels,
         series=np.concatenate(series),
         times=rows.times.seconds[source],
         values=column if covariates is None else np.hstack([column, covariates[source]]),
-        static=np.zeros((len(labels), 0)),
         places=places,
-        options=SeriesOptions(),
         dropped={"empty cell before the first or after the last value of a series": dropped}
         if dropped
         else {},
     )
 
 
-def _reordered(table: Assembled, order: IntArray | None) -> Assembled:
+def _reordered(rows: Measured, order: IntArray | None) -> Measured:
     """Put the rows of files in the order of time."""
     if order is None or (np.diff(order) > 0).all():
-        return table
-    if table.places.source is not None:  # a wide table: order the rows of each series
+        return rows
+    source = rows.places.source
+    if source is not None:  # a wide table: order the rows of each series
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order))
-        order = np.lexsort((rank[table.places.source], table.series))
-    source = order if table.places.source is None else table.places.source[order]
-    table.places = dataclasses.replace(table.places, source=source)
-    table.times, table.series = table.times[order], table.series[order]
-    table.values = table.values[order]
-    return table
+        order = np.lexsort((rank[source], rows.series))
+    moved = order if source is None else source[order]
+    return dataclasses.replace(
+        rows,
+        series=rows.series[order],
+        times=rows.times[order],
+        values=rows.values[order],
+        places=dataclasses.replace(rows.places, source=moved),
+    )
 
 
 def _role(name: str, roles: Roles) -> Role:

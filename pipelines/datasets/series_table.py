@@ -152,19 +152,20 @@ def read_found(
     roles = choose_roles(_sample(files, options), options, layout)
     rows = read_rows(files, roles, options, layout)
     table = assemble(rows, roles, options, layout, found.name)
+    measured = table.measured
     return RawTable(
-        columns=with_units(table.columns, preset.units),
+        columns=with_units(measured.columns, preset.units),
         statics=with_units(table.statics, preset.units),
-        names=table.names,
-        series=table.series,
-        times=table.times,
+        names=measured.names,
+        series=measured.series,
+        times=measured.times,
         aware=rows.times.aware,
-        values=table.values,
+        values=measured.values,
         static=table.static,
-        places=table.places,
+        places=measured.places,
         options=table.options,
         notes=(*found.notes, *preset.notes, *roles.notes, *rows.times.notes, *table.notes),
-        dropped=table.dropped,
+        dropped=measured.dropped,
     )
 
 

@@ -93,6 +93,7 @@ def test_roles_that_are_given_are_kept(tmp_path):
 def test_a_wide_table_is_turned_round_without_its_empty_ends(tmp_path):
     table = read(write(tmp_path, WIDE))
     assert table.names == ["s1", "s2"] and table.columns[0].name == "value"
+    assert table.static.shape == (2, 0)
     assert table.series.tolist() == [0] * 5 + [1] * 3
     np.testing.assert_array_equal(table.values[:, 0], [1, 2, np.nan, 4, 5, 5, np.nan, 6])
     assert days(table)[5:] == ["2013-01-02", "2013-01-03", "2013-01-04"]
