@@ -116,6 +116,13 @@ def test_rows_of_a_stamp_are_merged_by_option(tmp_path, how, expected):
     assert noted(grid, f"2 rows merged into others of the same stamp by {how}, the first at")
 
 
+def test_rows_of_a_later_series_are_merged_too(tmp_path):
+    times = np.concatenate([stamps("2020-01-01", 4), np.repeat(stamps("2020-01-01", 3), 2)])
+    table = raw_table(times, series=[0] * 4 + [1] * 6)
+    grid = lay(tmp_path, table, aggregate="sum")
+    assert [values(grid, n) for n in (0, 1)] == [[0, 1, 2, 3], [9, 13, 17]]
+
+
 def test_merging_nothing_but_missing_values_gives_a_missing_value(tmp_path):
     times = ["2020-01-01 00:00", *["2020-01-01 01:00"] * 2, "2020-01-01 02:00"]
     for how in ("mean", "sum", "first", "last", "min", "max"):

@@ -164,6 +164,22 @@ def test_an_empty_cell_ahead_is_named(tmp_path, folders):
         recent_windows(path, layout, SeriesOptions(**SHOPS))
 
 
+def test_rows_ahead_are_needed_even_of_a_sparse_covariate(tmp_path, folders):
+    def table(name, count, ahead):
+        rows = [
+            [time, n if n < count else "", "x" if n % 9 == 0 else ""]
+            for n, time in enumerate(hours(count + ahead))
+        ]
+        return write(tmp_path / name, ["time", "y", "promo"], rows)
+
+    options = SeriesOptions(**SMALL, targets=("y",), known_covariates=("promo",))
+    path = table("train.csv", 200, 0)
+    layout = load_series(str(path), options, folders=folders).train.store.layout
+    assert len(recent_windows(table("all.csv", 50, 4), layout, options)) == 1
+    with pytest.raises(DataError, match=r"no value of 'promo' for 2021-01-03 04:00 \(2 of 4"):
+        recent_windows(table("some.csv", 50, 2), layout, options)
+
+
 def test_too_short_a_history_is_an_error_in_numbers(tmp_path, folders):
     layout = trained_layout(tmp_path, folders)
     path = two_shops(tmp_path / "recent.csv", count=2, ahead=4)
