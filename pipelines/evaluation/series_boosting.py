@@ -32,6 +32,8 @@ PAIRS = 160_000  # lines (window and step) a model learns from: a quarter of a m
 TUNING_PAIRS, TUNING_WINDOWS = 60_000, 1_000
 FEWEST_PAIRS = 20_000
 MOST_WINDOWS = 40_000
+ITERATIONS = 400  # for the median; half as many for the rest, a quarter to choose the form
+LEARNED = 12  # iterations times the learning rate
 _log = logging.getLogger(__name__)
 
 
@@ -77,6 +79,38 @@ class _Pairs:
         """Features, actual and last values of one target where it is observed."""
         seen = ~np.isnan(self.actual[:, target])
         return self.features[seen], self.actual[seen, target], self.anchor[seen, target]
+
+
+class _Trees:
+    """A model that is given only the columns that vary in training; others fail in scikit-learn."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.constant = model, 0.0
+
+    def fit(self, features: Array, learned: Array, categorical: Array) -> _Trees:
+        """Learn from lines [L, C] and return self."""
+        from threadpoolctl import threadpool_limits
+
+        lowest, highest = np.fmin.reduce(features, axis=0), np.fmax.reduce(features, axis=0)
+        self.used = lowest < highest
+        if not self.used.any():
+            self.constant = float(np.median(learned))
+            return self
+        coded = categorical[self.used]
+        self.model.set_params(categorical_features=coded if coded.any() else None)
+        # Two threads on a busy machine wait for each other up to thirty times as long as one works.
+        with threadpool_limits(1, user_api="openmp"):
+            self.model.fit(features[:, self.used], learned)
+        return self
+
+    def predict(self, features: Array) -> Array:
+        """Return what was learned for lines [L, C]."""
+        from threadpoolctl import threadpool_limits
+
+        if not self.used.any():
+            return np.full(len(features), self.constant)
+        with threadpool_limits(1, user_api="openmp"):
+            return np.asarray(self.model.predict(features[:, self.used]))
 
 
 class LagBoosting:
@@ -178,30 +212,27 @@ class LagBoosting:
         self, pairs: _Pairs, target: int, form: Form, level: float | None, *, tuning: bool = False
     ) -> Any:
         from sklearn.ensemble import HistGradientBoostingRegressor
-        from threadpoolctl import threadpool_limits
 
         features, actual, anchor = pairs.of(target)
         if tuning:
             some = slice(None, None, max(1, len(actual) // TUNING_PAIRS))
             features, actual, anchor = features[some], actual[some], anchor[some]
         loss = {None: "squared_error", 0.5: "absolute_error"}.get(level, "quantile")
-        slow = level == 0.5 and not tuning
+        rounds = ITERATIONS // (4 if tuning else 1 if level == 0.5 else 2)
         model = HistGradientBoostingRegressor(
             loss=loss,
             quantile=level if loss == "quantile" else None,
-            learning_rate=0.03 if slow else 0.06,
-            max_iter=400 if slow else 100 if tuning else 200,
+            learning_rate=min(0.3, LEARNED / rounds),
+            max_iter=rounds,
             max_leaf_nodes=31,
-            min_samples_leaf=int(np.clip(len(actual) // 200, 5, 800)),
+            min_samples_leaf=int(np.clip(len(actual) // 200, 5, 300 if level is None else 800)),
             max_features=0.3,
-            categorical_features=pairs.categorical if pairs.categorical.any() else None,
             early_stopping=False,
             random_state=self.seed,
         )
-        learned = form.learned(actual, self._anchored(anchor, target))
-        # Two threads on a busy machine wait for each other up to thirty times as long as one works.
-        with threadpool_limits(1, user_api="openmp"):
-            return model.fit(features, learned)
+        return _Trees(model).fit(
+            features, form.learned(actual, self._anchored(anchor, target)), pairs.categorical
+        )
 
     def predict(self, rows: WindowRows) -> Outputs:
         """Forecast windows: mean [M, H, K] and quantiles [M, H, K, Q]."""
