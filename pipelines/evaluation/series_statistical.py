@@ -2,8 +2,9 @@
 
 Each is fitted once, on the last weeks of the series' training part, and then runs over the values
 up to each origin (`forward`): parameters are learned in training, states follow the series. Missing
-values repeat the last observed one. Covariates are not seen. Refitting at every origin took a
-hundred times as long and was not more accurate on validation.
+values repeat the last observed one. Covariates are not seen. Refitting at every origin was slower
+and no better: on validation origins of Beijing PM2.5, MASE 0.778, 0.716 and 0.849 for ETS, Theta
+and MSTL at 490, 35 and 22 ms an origin, against 0.726, 0.715 and 0.786 at 0.1, 1 and 9 ms.
 """
 
 from __future__ import annotations
