@@ -146,6 +146,11 @@ class EncodedCorpus:
         """Names of all features."""
         return list(self._features)
 
+    @property
+    def ragged_names(self) -> set[str]:
+        """Names of features whose rows differ in length."""
+        return {name for name, spec in self._features.items() if spec["kind"] == "ragged"}
+
     def lengths(self, name: str) -> np.ndarray:
         """Return the row lengths of a ragged or windowed feature, int32[N]."""
         places, length = self._places[name], self._features[name]["length"]

@@ -40,9 +40,17 @@ def as_dataset(plan: EpochPlan) -> Any:
         return _PlanDataset(plan)
     import tensorflow as tf  # the pipe into `fit` is the backend's own
 
-    signature = keras.tree.map_structure(
-        lambda array: tf.TensorSpec([None] * min(array.ndim, 2) + [*array.shape[2:]], array.dtype),
-        plan[0],
+    batches = plan.batches
+    inputs, targets, weights = plan[0]
+
+    def spec(array: Any, name: str = "") -> Any:
+        free = 2 if name in batches.corpus.ragged_names else 1
+        return tf.TensorSpec([None] * free + [*array.shape[free:]], array.dtype)
+
+    signature = (
+        {name: spec(array, name) for name, array in inputs.items()},
+        spec(targets, batches.target),
+        spec(weights),
     )
     dataset = tf.data.Dataset.from_generator(lambda: iter(plan), output_signature=signature)
     return dataset.apply(tf.data.experimental.assert_cardinality(len(plan))).prefetch(2)

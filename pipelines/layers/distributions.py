@@ -32,7 +32,7 @@ DISPERSION = float(np.log(np.expm1(0.5)))
 class Gaussian:
     """The normal distribution: params are mean and standard deviation."""
 
-    size = 2
+    size, location = 2, 0
 
     def initial(self, center: float) -> list[float]:
         """Return a bias that makes the first forecast N(center, 1)."""
@@ -65,7 +65,7 @@ class Gaussian:
 class StudentT:
     """Student's t: params are location, scale and degrees of freedom, above 2."""
 
-    size = 3
+    size, location = 3, 0
 
     def initial(self, center: float) -> list[float]:
         """Return a bias that makes the first forecast t of 6 degrees about `center`."""
@@ -111,7 +111,7 @@ class NegativeBinomial:
     units tell. Scaled values are counts / scale: the scaling is "mean", without a logarithm.
     """
 
-    size = 2
+    size, location = 2, 0
 
     def initial(self, center: float) -> list[float]:
         """Return a bias: the first forecasts have mean `center`, or 1, and dispersion 1/2."""

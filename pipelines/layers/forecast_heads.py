@@ -38,6 +38,8 @@ class Family(Protocol):
 
     size: int
     """Numbers the network gives."""
+    location: int
+    """Which of them is where the distribution lies."""
 
     def initial(self, center: float) -> list[float]:
         """Return a bias for the `size` numbers: the first forecasts are N(center, 1), or near."""
@@ -143,9 +145,11 @@ class ForecastHead(keras.layers.Layer):
             name="numbers",
         )
 
-    def build(self, features_shape: tuple[Any, ...], window_shape: Any = None) -> None:
+    def build(
+        self, features_shape: tuple[Any, ...], window_shape: Any = None, start_shape: Any = None
+    ) -> None:
         """Create the weights; the first forecasts are N(center, 1) in the scaled space."""
-        del window_shape
+        del window_shape, start_shape
         self._dense.build(features_shape)
         self.built = True
 
@@ -154,10 +158,19 @@ class ForecastHead(keras.layers.Layer):
         del shape
         return ops.convert_to_tensor(np.tile(bias, self.settings["targets"]), dtype)
 
-    def call(self, features: Any, window: Any) -> Any:
-        """Return params float32[B, H, K, P]."""
+    def call(self, features: Any, window: Any, start: Any = None) -> Any:
+        """Return params float32[B, H, K, P].
+
+        Args:
+            features: of every step, float[B, H, D].
+            window: scaling of the windows, float32[B, K, 4].
+            start: scaled forecasts float32[B, H, K] that the network's own location is added to.
+        """
         targets, steps = self.settings["targets"], ops.shape(features)[1]
         raw = ops.reshape(self._dense(features), (-1, steps, targets, self.family.size))
+        if start is not None:
+            place = np.arange(self.family.size) == self.family.location
+            raw += ops.cast(start, "float32")[..., None] * place.astype("float32")
         scale = ops.cast(window[:, None, :, 1], "float32") + ops.zeros_like(raw[..., 0])
         return self.family.parameters(raw, scale)
 

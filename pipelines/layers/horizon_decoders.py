@@ -31,7 +31,7 @@ class DirectDecoder(keras.layers.Layer):
     Args:
         horizon: H.
         units: D, of every layer.
-        depth: layers; those after the first have a residual sum.
+        depth: layers.
         attention: weigh the encoder's states for every step.
         dropout: share of features dropped after every layer.
         seed: of weights and dropout.
@@ -109,9 +109,9 @@ class DirectDecoder(keras.layers.Layer):
             sums += self._of_future(future)
         if self.settings["attention"]:
             sums += self._attended(states, states_mask)
-        features = self._dropout(ops.relu(sums), training=training)
+        features = self._dropout(ops.gelu(sums), training=training)
         for layer in self._hidden:
-            features += self._dropout(ops.relu(layer(features)), training=training)
+            features = self._dropout(ops.gelu(layer(features)), training=training)
         return features
 
     def _attended(self, states: Any, mask: Any) -> Any:

@@ -34,6 +34,7 @@ class ForwardFill(keras.layers.Layer):
         number = ops.reshape(ops.arange(rounds, dtype="int32"), (1, rounds, 1, 1))
         seen = ops.where(ops.isnan(phases), -1, number)
         last = ops.associative_scan(ops.maximum, seen, axis=1)
+        last = ops.reshape(last, (-1, rounds, self.step, width))  # a graph lost it
         filled = ops.take_along_axis(phases, ops.maximum(last, 0), axis=1)
         return ops.reshape(filled, (-1, rounds * self.step, width))[:, lacking:]
 

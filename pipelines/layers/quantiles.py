@@ -39,19 +39,19 @@ class QuantileFamily:
         self.levels = require_levels(levels)
         self.size = len(self.levels)
         self.scores = normal_scores(self.levels)
-        self._middle = int(np.argmin(np.abs(np.array(self.levels) - 0.5)))
+        self.location = int(np.argmin(np.abs(np.array(self.levels) - 0.5)))
 
     def initial(self, center: float) -> list[float]:
         """Return a bias that makes the first forecast N(center, 1)."""
         steps = np.diff(self.scores)
         bias = list(np.log(np.expm1(steps)))  # softplus of it is the step
-        middle = center + float(self.scores[self._middle])
-        return [*bias[: self._middle], middle, *bias[self._middle :]]
+        middle = center + float(self.scores[self.location])
+        return [*bias[: self.location], middle, *bias[self.location :]]
 
     def parameters(self, raw: Any, scale: Any = None) -> Any:
         """Return the quantiles at `levels`, increasing along the last axis."""
         del scale
-        m = self._middle
+        m = self.location
         middle, steps = raw[..., m : m + 1], ops.softplus(raw) + SMALLEST_STEP
         down = ops.flip(middle - ops.cumsum(ops.flip(steps[..., :m], -1), -1), -1)
         return ops.concatenate([down, middle, middle + ops.cumsum(steps[..., m + 1 :], -1)], -1)

@@ -13,8 +13,8 @@ import numpy as np
 from pipelines.config import fingerprint
 from pipelines.datasets.series import Column, SeriesLayout, WindowRows
 from pipelines.datasets.series_options import SeriesOptions
-from pipelines.evaluation.backtest import mase_scales, members_of
-from pipelines.layers.series_statistics import fit_statistics
+from pipelines.evaluation.backtest import mase_scales
+from pipelines.layers.series_statistics import Scaling, fit_statistics
 from pipelines.series.cycles import calendar_names, zone_changes
 from pipelines.series.forecaster_config import ForecasterConfig, Transform
 
@@ -105,18 +105,21 @@ class SeriesArtifacts:
 
 def fit_series_artifacts(rows: WindowRows, config: ForecasterConfig) -> SeriesArtifacts:
     """Learn categories, statistics and scales from the steps that training windows touch."""
-    layout, parts = rows.store.layout, training_parts(rows)
+    layout, parts = rows.store.layout, [rows.part(number) for number in np.unique(rows.series)]
     static = rows.store.static[np.unique(rows.series)]
     columns = tuple(
         _seen(it, [part[:, n] for part in parts]) for n, it in enumerate(layout.columns)
     )
     statics = tuple(_seen(it, [static[:, n]]) for n, it in enumerate(layout.statics))
     log = _wants_log(parts, layout.K, config.transform)
+    # One series is its own measure; many of unequal size are each measured by their own window.
+    usual: Scaling = "none" if len(rows.store) == 1 else "mean"
+    scaling = usual if config.scaling == "auto" else config.scaling
     statistics = fit_statistics(
         parts,
         static if layout.statics else None,
         targets=layout.K,
-        scaling=config.scaling,
+        scaling=scaling,
         log=log,
     )
     season = config.season or layout.frequency.season()
@@ -126,10 +129,11 @@ def fit_series_artifacts(rows: WindowRows, config: ForecasterConfig) -> SeriesAr
         "season": season,
         "levels": list(config.quantiles),
         "log": log,
-        "weighted": config.head == "quantiles",
+        "scaling": scaling,
+        "weighted": config.head == "quantiles" and config.loss == "raw",
         "calendar": calendar_names(layout.frequency),
         "zone_changes": zone_changes(layout.time_zone),
-        "reading": asdict(config.reading()),
+        "reading": asdict(config.reading()) | dict(rows.store.reading),
     }
     return SeriesArtifacts(
         replace(layout, columns=columns, statics=statics),
@@ -137,14 +141,6 @@ def fit_series_artifacts(rows: WindowRows, config: ForecasterConfig) -> SeriesAr
         {name: np.asarray(value).tolist() for name, value in asdict(statistics).items()},
         {name: scale.tolist() for name, scale in mase_scales(rows, season).items()},
     )
-
-
-def training_parts(rows: WindowRows) -> list[np.ndarray]:
-    """Return, of each series with windows, its steps up to the last target, float32[n, F]."""
-    return [
-        rows.store.series(number)[: int(rows.origins[members].max()) + 1 + rows.horizon]
-        for number, members in members_of(rows.series)
-    ]
 
 
 def _seen(column: Column, parts: list[np.ndarray]) -> Column:

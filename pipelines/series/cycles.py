@@ -9,7 +9,7 @@ from pipelines.datasets.series_clock import clock_changes
 from pipelines.datasets.series_clock import time_zone as find_zone
 from pipelines.datasets.series_frequency import DAY, WEEK, YEAR_SECONDS, Frequency
 
-HARMONICS = {"day": 6, "week": 3, "month": 2, "year": 4}
+HARMONICS = {"day": 12, "week": 3, "month": 2, "year": 2}
 _LAST_CHANGE = 130 * YEAR_SECONDS  # an exported graph knows the clock changes up to 2100
 
 

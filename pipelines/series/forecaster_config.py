@@ -10,7 +10,7 @@ from pipelines.datasets.series_options import SeriesOptions
 
 Architecture = Literal["direct", "encoder-decoder", "autoregressive"]
 Head = Literal["quantiles", "gaussian", "student-t", "negative-binomial"]
-Scaling = Literal["mean", "robust", "standard", "none"]
+ScalingChoice = Literal["auto", "mean", "robust", "standard", "none"]
 Transform = Literal["auto", "none", "log"]
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -32,15 +32,22 @@ class ForecasterConfig(RunConfig, SeriesOptions):
     from the distribution given the one before, and quantiles are those of many drawn paths."""
     head: Head = "quantiles"
     """What is learned: quantiles, or a normal, Student t or negative binomial distribution."""
+    loss: Literal["raw", "scaled"] = "raw"
+    """Of quantiles: errors count in the series' own unit, each series by its seasonal change, as
+    MASE counts them; scaled: in the unit of the window, after a logarithm if there is one."""
     quantiles: tuple[float, ...] = LEVELS
     """Levels of the quantiles forecast, ascending and with 0.5 among them."""
-    scaling: Scaling = "robust"
-    """Unit of a window, from its observed history: mean of absolute values, median and quartiles,
-    mean and deviation; none: that of the training part."""
+    scaling: ScalingChoice = "auto"
+    """Unit of a window, from its observed history: mean of absolute values; median and quartiles;
+    mean and deviation. none: that of the training part; auto: none of one series, mean of many."""
     transform: Transform = "auto"
     """log: forecast on a logarithmic scale; auto: where no training value is negative and the
     values are skewed."""
-    decoder_units: int = 64
+    patch: int | None = None
+    """Steps of history read at once by the recurrent layers; none given: a 28th of the history."""
+    output_dropout: float = 0.2
+    """Share of the decoder's values dropped in training."""
+    decoder_units: int = 128
     """Width of the layers that turn states into forecasts."""
     paths: int = 100
     """Paths drawn by an autoregressive model."""

@@ -44,14 +44,18 @@ def predict_table(artifacts: SeriesArtifacts, version: Path, options: ForecastOp
         ConfigError: a level lies outside those of the model.
     """
     from pipelines.datasets.series_sources import recent_windows
-    from pipelines.series.forecast_table import plot_forecasts, write_forecasts
+    from pipelines.series.forecast_table import plot_forecasts, require_picture, write_forecasts
 
     levels = wanted_levels(options.quantiles, artifacts.levels)
+    if options.plot is not None:
+        require_picture(options.plot)
     reading = artifacts.reading(SeriesOptions())
     with _as_file(options.file) as path:
         rows = recent_windows(path, artifacts.layout, reading)
     outputs = _served(rows, version)
-    outputs["quantiles"] = quantiles_at(outputs["quantiles"], artifacts.levels, levels)
+    quantiles = outputs["quantiles"]
+    outputs["median"] = quantiles_at(quantiles, artifacts.levels, [0.5])[..., 0]
+    outputs["quantiles"] = quantiles_at(quantiles, artifacts.levels, levels)
     write_forecasts(sys.stdout, rows, outputs, levels)
     if options.plot is not None:
         plot_forecasts(options.plot, rows, outputs, levels)

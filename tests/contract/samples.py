@@ -89,14 +89,17 @@ def ner(folder):
 
 
 def forecasting(folder):
-    """Two series of hours with a daily wave, covariates of every kind, and missing values."""
+    """Two series of hours with covariates of every kind and missing values.
+
+    Their wave is not the season the settings name: a seasonal change, the unit of errors, is large.
+    """
     rng = random.Random(0)
     start = datetime(2024, 1, 1)
     lines = ["series,time,load,wind,sky,price,region"]
     for name, size, region in (("north", 10.0, "hills"), ("south", 30.0, "plain")):
         for hour in range(420):
             stamp = start + timedelta(hours=hour)
-            wave = math.sin(2 * math.pi * hour / 12)
+            wave = math.sin(2 * math.pi * hour / 10)
             load = "" if rng.random() < 0.03 else f"{size * (2 + wave) + 0.01 * rng.random():.3f}"
             sky = rng.choice(["clear", "rain"])
             cells = [name, f"{stamp:%Y-%m-%d %H:%M}", load, f"{wave:.2f}", sky, hour % 5, region]
