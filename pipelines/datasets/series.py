@@ -104,14 +104,12 @@ class WindowRows(Rows[Window]):
         layout = self.store.layout
         past = np.arange(1 - self.history, 1)
         ahead = np.arange(1, self.horizon + 1)
-        filled, values = self.store.filled, self.store.values
-        known = _steps(
-            self.store, filled[:, len(layout.columns) - layout.G :], series, origins, ahead
-        )
+        values = self.store.values
+        known = values[:, len(layout.columns) - layout.G :]
         return {
             "time": layout.frequency.time(self.store.starts[series], origins),
-            "history": _steps(self.store, filled, series, origins, past),
-            "known": known,
+            "history": _steps(self.store, values, series, origins, past),
+            "known": _steps(self.store, known, series, origins, ahead),
             "static": self.store.static[series],
             "target": _steps(self.store, values[:, : layout.K], series, origins, ahead),
         }

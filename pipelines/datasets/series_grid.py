@@ -18,7 +18,6 @@ from pipelines.datasets.series_clock import (
     to_wall,
 )
 from pipelines.datasets.series_frequency import DAY, HOUR, Frequency, IntArray
-from pipelines.datasets.series_impute import impute
 from pipelines.datasets.series_options import SeriesOptions
 from pipelines.datasets.series_order import Ordered, by_series, in_order
 from pipelines.datasets.series_steps import Stepped, keep_to_frequency
@@ -57,7 +56,7 @@ def lay_on_grid(
 
     Args:
         table: as read.
-        options: time_zone, frequency, aggregate, impute and season are used.
+        options: time_zone, frequency and aggregate are used.
         folder: for the store; it exists and is empty.
         trained: whether the frequency is a model's rather than the user's.
 
@@ -75,7 +74,7 @@ def lay_on_grid(
     layout = SeriesLayout(table.columns, table.statics, stepped.frequency, zone)
     places = _Places.of(stepped, _observed_series(stepped.ordered, dropped, notes))
     notes += places.notes(wall=not zone)
-    blocks = _blocks(places, layout, options, notes)
+    blocks = _blocks(places, len(layout.columns))
     numbers = places.ordered.series[places.firsts]
     static = table.static[numbers] if table.statics else np.zeros((len(numbers), 0))
     store = write_store(folder, layout, blocks, static)
@@ -227,19 +226,10 @@ def _spring_notes(ordered: Ordered, distances: IntArray, frequency: Frequency) -
     ]
 
 
-def _blocks(
-    places: _Places, layout: SeriesLayout, options: SeriesOptions, notes: list[str]
-) -> Iterator[tuple[str, int, FloatArray, FloatArray | None]]:
-    """Yield name, start, values and imputed values of each series."""
-    ordered, season = places.ordered, options.season or layout.frequency.season()
-    limits = np.append(places.firsts[1:], len(places.steps))
-    imputed = 0
+def _blocks(places: _Places, width: int) -> Iterator[tuple[str, int, FloatArray]]:
+    """Yield name, start and values of each series."""
+    ordered, limits = places.ordered, np.append(places.firsts[1:], len(places.steps))
     for first, limit, length in zip(places.firsts, limits, places.lengths, strict=True):
-        block = np.full((int(length), len(layout.columns)), np.nan, np.float32)
+        block = np.full((int(length), width), np.nan, np.float32)
         ordered.fill(block, places.steps[first:limit], int(first), int(limit))
-        filled = None if options.impute == "none" else impute(block, options.impute, season)
-        if filled is not None:
-            imputed += int(np.isnan(block).sum() - np.isnan(filled).sum())
-        yield ordered.name(int(first)), int(ordered.times[first]), block, filled
-    if options.impute != "none":
-        notes.append(f"{imputed:,} missing values of histories imputed from the past alone")
+        yield ordered.name(int(first)), int(ordered.times[first]), block

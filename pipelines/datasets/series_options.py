@@ -47,8 +47,8 @@ class SeriesOptions:
     aggregate: Aggregate = "error"
     """What becomes of rows with the same stamp in one series."""
     impute: Impute = "none"
-    """What stands for missing values in the history: nothing (the model is told they are missing),
-    the last value before, or the value one season before."""
+    """What the model puts for missing values of a window's history: nothing (it is told that they
+    are missing), the last value before, or the value one season before."""
     horizon: int | None = None
     """Steps to forecast; none given: by the frequency, such as 24 of hours."""
     history: int | None = None

@@ -28,7 +28,8 @@ from pipelines.datasets.storage import DataFolders, new_folder
 from pipelines.errors import DataError
 
 GRID_VERSION = 1  # part of the cache's key: raise it when the same rows give another store
-_OF_WINDOWS = ("horizon", "history", "gap", "stride", "history_from")  # a store knows none of them
+# A store knows none of these.
+_OF_WINDOWS = ("horizon", "history", "gap", "stride", "history_from", "season", "impute")
 _USUALLY = 0.5  # a covariate with values in less of the history may lack some ahead too
 _log = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ def _check_known(
     layout, limit = store.layout, origin + 1 + shape.horizon
     if not layout.G:
         return
-    values = store.filled[store.offsets[number] : store.offsets[number + 1], layout.K + layout.P :]
+    values = store.values[store.offsets[number] : store.offsets[number + 1], layout.K + layout.P :]
     usual = ~np.isnan(values[max(0, origin + 1 - shape.history) : origin + 1])
     ahead = np.full((shape.horizon, layout.G), np.nan, np.float32)
     given = values[origin + 1 : limit]
@@ -194,9 +195,7 @@ def _as_trained(found: SeriesSource, layout: SeriesLayout, options: SeriesOption
 
 
 def _in_memory(store: SeriesStore) -> SeriesStore:
-    values = np.array(store.values)
-    filled = values if store.filled is store.values else np.array(store.filled)
-    return dataclasses.replace(store, values=values, filled=filled)
+    return dataclasses.replace(store, values=np.array(store.values))
 
 
 def _prepared(found: SeriesSource, options: SeriesOptions, folders: DataFolders) -> Grid:

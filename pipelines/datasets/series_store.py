@@ -109,8 +109,6 @@ class SeriesStore:
         offsets: row of `values` at which each begins, then their number, int64[S+1].
         values: as measured, float32[N, F].
         static: float32[S, statics].
-        filled: `values` with gaps imputed, float32[N, F], for histories and known covariates;
-            `values` itself unless imputation was asked for.
         reading: options that read another table the same way, every choice made filled in.
     """
 
@@ -120,7 +118,6 @@ class SeriesStore:
     offsets: IntArray
     values: FloatArray
     static: FloatArray
-    filled: FloatArray
     reading: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -142,7 +139,6 @@ class SeriesStore:
             np.cumsum([0, *(len(block) for block in blocks)]).astype(np.int64),
             values,
             np.asarray(statics, np.float32).reshape(len(series), len(layout.statics)),
-            values,
         )
 
     @classmethod
@@ -154,8 +150,7 @@ class SeriesStore:
             starts, offsets, static = arrays["starts"], arrays["offsets"], arrays["static"]
         shape = (int(offsets[-1]), len(layout.columns))
         values = _mapped(folder / "values.bin", shape)
-        filled = _mapped(folder / "filled.bin", shape) if head["imputed"] else values
-        return cls(layout, head["names"], starts, offsets, values, static, filled)
+        return cls(layout, head["names"], starts, offsets, values, static)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -179,7 +174,7 @@ class SeriesStore:
 def write_store(
     folder: Path,
     layout: SeriesLayout,
-    series: Iterable[tuple[str, int, FloatArray, FloatArray | None]],
+    series: Iterable[tuple[str, int, FloatArray]],
     static: npt.ArrayLike,
 ) -> SeriesStore:
     """Write series one at a time, then return the store.
@@ -187,17 +182,13 @@ def write_store(
     Args:
         folder: where; it exists and is empty.
         layout: what the columns are.
-        series: name, stamp of the first step, values [n, F], and the same with gaps imputed, or
-            None in all of them.
+        series: name, stamp of the first step and values [n, F].
         static: [S, statics].
     """
-    names, starts, offsets, imputed = [], [], [0], False
-    with (folder / "values.bin").open("wb") as raw, (folder / "filled.bin").open("wb") as filled:
-        for name, start, values, without_gaps in series:
-            raw.write(np.ascontiguousarray(values, np.float32).data)
-            if without_gaps is not None:
-                imputed = True
-                filled.write(np.ascontiguousarray(without_gaps, np.float32).data)
+    names, starts, offsets = [], [], [0]
+    with (folder / "values.bin").open("wb") as stream:
+        for name, start, values in series:
+            stream.write(np.ascontiguousarray(values, np.float32).data)
             names.append(name)
             starts.append(start)
             offsets.append(offsets[-1] + len(values))
@@ -207,7 +198,7 @@ def write_store(
         offsets=np.array(offsets, np.int64),
         static=np.asarray(static, np.float32).reshape(len(names), len(layout.statics)),
     )
-    head = {"layout": layout.to_json(), "names": names, "imputed": imputed}
+    head = {"layout": layout.to_json(), "names": names}
     (folder / "series.json").write_text(json.dumps(head, ensure_ascii=False), encoding="utf-8")
     return SeriesStore.open(folder)
 

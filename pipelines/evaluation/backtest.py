@@ -75,7 +75,7 @@ def values_at(values: Array, rows: WindowRows, offsets: Array) -> Array:
     """Read steps relative to each row's origin; NaN outside the series.
 
     Args:
-        values: columns of the store, `store.values` or `store.filled`, float32[V, C].
+        values: columns of `store.values`, float32[V, C].
         rows: the windows, M of them.
         offsets: steps after the origin (0: the last observed step), int[L] or int[M, L].
 

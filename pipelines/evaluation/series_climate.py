@@ -77,7 +77,7 @@ class Climatology:
 
     def _window_means(self, rows: WindowRows) -> Array:
         """Mean of each window's targets, float64[M, K]."""
-        columns = rows.store.filled[:, : rows.store.layout.K]
+        columns = rows.store.values[:, : rows.store.layout.K]
         history = values_at(columns, rows, np.arange(1 - rows.history, 1)).astype(np.float64)
         seen = ~np.isnan(history)
         count = seen.sum(axis=1)

@@ -52,7 +52,7 @@ def feature_table(rows: WindowRows, season: int, *, scaled: bool) -> FeatureTabl
         scaled: whether targets are divided by their size in the window, for series of many sizes.
     """
     layout, store = rows.store.layout, rows.store
-    columns = store.filled[:, : layout.K + layout.P]
+    columns = store.values[:, : layout.K + layout.P]
     past = values_at(columns, rows, np.arange(1 - rows.history, 1)).astype(np.float64)
     targets, others = past[..., : layout.K], past[..., layout.K :]
     scale = window_size(targets) if scaled else np.ones((len(rows), layout.K))
@@ -158,5 +158,5 @@ def _calendar(rows: WindowRows) -> Array:
 
 def _known(rows: WindowRows) -> Array:
     layout = rows.store.layout
-    columns = rows.store.filled[:, layout.K + layout.P :]
+    columns = rows.store.values[:, layout.K + layout.P :]
     return values_at(columns, rows, np.arange(1, rows.horizon + 1)).astype(np.float64)

@@ -30,7 +30,7 @@ TRAIN_ROWS = 20_000  # origins whose residuals are measured; more change no quan
 
 def past_targets(rows: WindowRows) -> Array:
     """Targets of the history windows, float64[M, T, K]; NaN where missing."""
-    columns = rows.store.filled[:, : rows.store.layout.K]
+    columns = rows.store.values[:, : rows.store.layout.K]
     return values_at(columns, rows, np.arange(1 - rows.history, 1)).astype(np.float64)
 
 

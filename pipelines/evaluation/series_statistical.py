@@ -117,7 +117,7 @@ class _Past:
         store = test.store
         self.test, self.number, self.steps = test, number, steps
         first, limit = store.offsets[number], store.offsets[number + 1]
-        values = np.asarray(store.filled[first:limit, : store.layout.K], np.float64)
+        values = np.asarray(store.values[first:limit, : store.layout.K], np.float64)
         # Carrying forward looks back alone; before the first value there is nothing to carry.
         self.values = carried_forward(values[None])[0]
         end = store.layout.frequency.index(train.span[1], store.starts[number])

@@ -337,14 +337,6 @@ def test_local_time_goes_to_utc_and_back(zone, first, step):
     assert expected == pd.Timestamp(int(wall[1234]), unit="s")
 
 
-def test_imputed_values_are_noted_and_come_from_the_past(tmp_path):
-    times = stamps("2020-01-01", 6)
-    grid = lay(tmp_path, raw_table(times, [1, NAN, 3, NAN, NAN, 6]), impute="last")
-    assert grid.store.filled[:, 0].tolist() == [1, 1, 3, 3, 3, 6]
-    assert np.isnan(values(grid)).sum() == 3, "what is scored stays as measured"
-    assert noted(grid, "3 missing values of histories imputed from the past alone")
-
-
 def test_many_short_series_are_laid_in_seconds(tmp_path):
     times = np.tile(stamps("2015-01-01", 60, "1M"), 5000)
     grid = lay(tmp_path, raw_table(times, series=np.repeat(np.arange(5000), 60)))

@@ -14,7 +14,6 @@ from pipelines.datasets.series_frequency import (
     frequency_of_seconds,
     parse_frequency,
 )
-from pipelines.datasets.series_impute import impute
 from pipelines.datasets.series_store import write_store
 from pipelines.errors import ConfigError
 from tests.unit.series_tables import layout, stamp, store
@@ -176,7 +175,7 @@ def test_a_store_comes_back_from_its_folder(tmp_path):
     written = write_store(
         tmp_path,
         given_layout,
-        [("é", 0, blocks[0], None), ("b", 86_400, blocks[1], None)],
+        [("é", 0, blocks[0]), ("b", 86_400, blocks[1])],
         np.zeros((2, 0)),
     )
     again = SeriesStore.open(tmp_path)
@@ -185,7 +184,6 @@ def test_a_store_comes_back_from_its_folder(tmp_path):
     assert again.number_of("b") == 1
     np.testing.assert_array_equal(again.series(0), blocks[0])
     assert again.times(1, 0, 2).tolist() == [86_400, 172_800]
-    assert again.filled is again.values
     with pytest.raises(KeyError, match="c"):
         again.number_of("c")
 
@@ -195,46 +193,3 @@ def test_a_layout_survives_json():
     copy = SeriesLayout.from_json(json.loads(json.dumps(given_layout.to_json())))
     assert copy == given_layout
     assert (copy.K, copy.P, copy.G, copy.targets) == (2, 0, 1, ("y0", "y1"))
-
-
-NAN = float("nan")
-
-
-@pytest.mark.parametrize(
-    ("how", "expected"),
-    [
-        ("none", [NAN, 1, NAN, NAN, 4, NAN]),
-        ("last", [NAN, 1, 1, 1, 4, 4]),
-        ("season", [NAN, 1, NAN, 1, 4, 1]),
-    ],
-)
-def test_gaps_are_filled_from_the_past(how, expected):
-    values = np.array([NAN, 1, NAN, NAN, 4, NAN], np.float32)[:, None]
-    np.testing.assert_array_equal(impute(values, how, 2)[:, 0], expected)
-
-
-@given(
-    st.lists(st.sampled_from([NAN, 1.0, 2.0, 3.0]), min_size=2, max_size=40),
-    st.sampled_from(["last", "season"]),
-    st.integers(1, 9),
-    st.data(),
-)
-def test_no_later_value_changes_an_earlier_imputed_one(values, how, season, data):
-    cut = data.draw(st.integers(0, len(values)))
-    before = np.array(values, np.float32)[:, None]
-    after = before.copy()
-    after[cut:] = data.draw(st.sampled_from([NAN, 99.0]))
-    np.testing.assert_array_equal(
-        impute(before, how, season)[:cut], impute(after, how, season)[:cut]
-    )
-    seen = ~np.isnan(before)
-    np.testing.assert_array_equal(impute(before, how, season)[seen], before[seen])
-
-
-def test_targets_are_never_imputed_but_histories_are(tmp_path):
-    values = np.array([1, NAN, NAN, 4], np.float32)[:, None]
-    blocks = [("a", 0, values, impute(values, "last", 1))]
-    kept = write_store(tmp_path, layout(), blocks, np.zeros((1, 0)))
-    window = WindowRows(kept, [0], [1], history=2, horizon=2)[0]
-    assert window.history.ravel().tolist() == [1, 1]
-    np.testing.assert_array_equal(window.target.ravel(), [NAN, 4])
