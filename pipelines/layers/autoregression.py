@@ -162,6 +162,33 @@ class AutoregressiveDecoder(keras.layers.Layer):
         return super().get_config() | self.settings
 
 
+@keras.saving.register_keras_serializable(package="pipelines")
+class SampledForecast(keras.layers.Layer):
+    """Mean and quantiles of paths drawn on from an encoder's final state.
+
+    Args:
+        levels: of the quantiles.
+        decoder: settings of the `AutoregressiveDecoder`.
+    """
+
+    def __init__(self, levels: Sequence[float], *, decoder: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.levels, self.decoder = list(levels), AutoregressiveDecoder(**decoder)
+
+    def build(self, last_shape: Any, future_shape: Any, *_: Any) -> None:
+        """Create the decoder's weights."""
+        self.decoder.build((None, None, last_shape[-1]), future_shape)
+        self.built = True
+
+    def call(self, last: Any, future: Any, window: Any, state: Any) -> dict[str, Any]:
+        """Return "mean" and "quantiles" in raw units; arguments as of the decoder's `paths`."""
+        return forecast_of(self.decoder.paths(last, future, window, state), window, self.levels)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return super().get_config() | {"levels": self.levels, "decoder": self.decoder.settings}
+
+
 def forecast_of(
     paths: Any, window: Any, levels: Sequence[float] = DEFAULT_LEVELS
 ) -> dict[str, Any]:

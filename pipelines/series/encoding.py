@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -9,40 +10,70 @@ import numpy.typing as npt
 
 from pipelines.corpus import Chunk, Windows
 from pipelines.datasets.series import WindowRows
-from pipelines.evaluation.backtest import members_of
 from pipelines.series.artifacts import SeriesArtifacts
 from pipelines.series.calendar import Calendar
 
 Array = npt.NDArray[np.float32]
-BLOCK_ROWS = 16_384  # windows encoded at once
+BLOCK_STEPS = 65_536  # encoded at once
 
 
 def encode_windows(rows: WindowRows, artifacts: SeriesArtifacts) -> Iterator[Chunk]:
     """Yield `history`, `calendar`, `known`, `static` and `target` of windows, in row order."""
     calendar = Calendar(artifacts.layout.frequency, artifacts.settings["zone_changes"])
     weights = error_weights(artifacts, rows.store.names)
-    for first in range(0, len(rows), BLOCK_ROWS):
-        limit = min(first + BLOCK_ROWS, len(rows))
-        yield _encode_block(rows.select(np.arange(first, limit)), calendar, weights)
+    reach = rows.history + rows.horizon
+    added = _added_steps(rows)
+    # A block is cut where the steps before fill it, so that memory is bounded for any windows.
+    blocks = (np.cumsum(added) - added) // BLOCK_STEPS
+    edges = [*np.flatnonzero(np.diff(blocks, prepend=-1)).tolist(), len(rows)]
+    for first, limit in itertools.pairwise(edges):
+        chosen = slice(first, limit)
+        series, origins = rows.series[chosen], rows.origins[chosen]
+        pieces = np.append(0, 1 + np.flatnonzero(added[chosen][1:] == reach))
+        yield _encode_block(rows, series, origins, pieces, calendar, weights)
 
 
-def _encode_block(rows: WindowRows, calendar: Calendar, weights: Mapping[str, Array]) -> Chunk:
-    """Write each series' stretch once, however many windows look at it."""
-    past, future, count = rows.history, rows.horizon, rows.store.layout.K
-    starts, written = np.zeros(len(rows), np.int64), 0
+def _added_steps(rows: WindowRows) -> npt.NDArray[np.int64]:
+    """Return the steps that each window adds to those before it, int64[M]; a new piece adds all."""
+    reach = rows.history + rows.horizon
+    further = np.diff(rows.origins, prepend=0)
+    same = np.diff(rows.series, prepend=-1) == 0
+    return np.where(same & (further >= 0) & (further < reach), further, reach)
+
+
+def _encode_block(
+    rows: WindowRows,
+    series: npt.NDArray[np.int32],
+    origins: npt.NDArray[np.int64],
+    pieces: npt.NDArray[np.int64],
+    calendar: Calendar,
+    weights: Mapping[str, Array],
+) -> Chunk:
+    """Write each stretch of a series once, however many windows look at it.
+
+    Args:
+        rows: the block is of them.
+        series: of each window of the block, int[B].
+        origins: likewise.
+        pieces: windows at which a stretch begins: another series, or far from the one before.
+        calendar: makes features of stamps.
+        weights: of errors, by series.
+    """
+    store, past, future = rows.store, rows.history, rows.horizon
+    layout = store.layout
+    starts, written = np.zeros(len(series), np.int64), 0
     values: list[np.ndarray] = []
     targets: list[np.ndarray] = []
     times: list[np.ndarray] = []
-    for number, members in members_of(rows.series):
-        origins = rows.origins[members]
-        low, limit = int(origins.min()) + 1 - past, int(origins.max()) + 1 + future
-        starts[members] = written + origins + 1 - past - low
-        values.append(stretch(rows.store.series(number), low, limit))
-        targets.append(_weighted(values[-1][:, :count], weights[rows.store.names[number]]))
-        times.append(rows.store.times(number, low, limit))
+    for first, after in itertools.pairwise([*pieces.tolist(), len(series)]):
+        number = int(series[first])
+        low, limit = int(origins[first]) + 1 - past, int(origins[after - 1]) + 1 + future
+        starts[first:after] = written + origins[first:after] + 1 - past - low
+        values.append(stretch(store.series(number), low, limit))
+        targets.append(_weighted(values[-1][:, : layout.K], weights[store.names[number]]))
+        times.append(store.times(number, low, limit))
         written += limit - low
     flat = np.concatenate(values)
-    layout = rows.store.layout
     marks = np.asarray(calendar(np.concatenate(times)[None]))[0]
     chunk: dict[str, np.ndarray | Windows] = {
         "history": Windows(flat, starts, past),
@@ -52,7 +83,7 @@ def _encode_block(rows: WindowRows, calendar: Calendar, weights: Mapping[str, Ar
     if layout.G:
         chunk["known"] = Windows(flat[:, layout.K + layout.P :], starts + past, future)
     if layout.statics:
-        chunk["static"] = rows.store.static[rows.series]
+        chunk["static"] = store.static[series]
     return chunk
 
 

@@ -11,7 +11,6 @@ of recurrence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -21,23 +20,19 @@ from keras import ops
 from pipelines.batching import Batches
 from pipelines.corpus import EncodedCorpus
 from pipelines.feeding import predict_model
+from pipelines.layers.autoregression import SampledForecast, value_and_flag
 from pipelines.layers.conformal import ConformalQuantiles
 from pipelines.layers.forecast_heads import ForecastHead, ForecastOutput, ScaledLoss, with_window
-from pipelines.layers.horizon_decoders import DirectDecoder
-from pipelines.layers.imputation import ForwardFill
+from pipelines.layers.horizon_decoders import DirectDecoder, RecurrentDecoder
 from pipelines.layers.quantiles import PinballLoss
 from pipelines.layers.recurrent import RecurrentStack
 from pipelines.layers.series_context import (
     BlendedStart,
-    RecentValues,
-    SeasonalLags,
-    recent_places,
-    recent_stretches,
 )
-from pipelines.layers.series_scaling import SeriesScaling, to_scaled
-from pipelines.layers.series_statistics import SeriesStatistics
+from pipelines.layers.series_scaling import to_scaled
 from pipelines.series.artifacts import SeriesArtifacts
 from pipelines.series.forecaster_config import ForecasterConfig
+from pipelines.series.scaled_window import ScaledWindow
 
 FITTED_WINDOWS = 4096  # that simple forecasts are blended on
 PATCHES = 28  # of a window, about: steps that the recurrent stack reads
@@ -53,32 +48,76 @@ def build(
     float32[B, H, K, Q] and mean float32[B, H, K] in raw units. `portable` leaves out cuDNN kernels.
     """
     given = _inputs(artifacts)
-    window = _Window(given, config, artifacts)
+    window = ScaledWindow(given, config, artifacts)
+    if config.architecture == "autoregressive":
+        output = _sampled(window, config, artifacts, portable=portable)
+    else:
+        output = _at_once(window, config, artifacts, portable=portable)
+    calibrated = ConformalQuantiles(artifacts.levels, name="calibration")(output["quantiles"])
+    return keras.Model(list(given.values()), [calibrated, output["mean"]])
+
+
+def _at_once(
+    window: ScaledWindow, config: ForecasterConfig, artifacts: SeriesArtifacts, *, portable: bool
+) -> dict[str, Any]:
+    """Forecast all steps from features of each: mean and quantiles in raw units."""
     features = _decoded(window, config, portable=portable)
-    start = BlendedStart(name="start")(window.candidates(), features)
     # A mean of counts comes out of a softplus: there is no adding to it.
-    start = None if config.head == "negative-binomial" else start
+    counts = config.head == "negative-binomial"
+    start = None if counts else BlendedStart(name="start")(window.candidates(), features)
     head = ForecastHead(
         config.head,
         targets=artifacts.layout.K,
         levels=artifacts.levels,
+        center=float(counts),
         seed=config.seed,
         name="head",
     )
     params = keras.layers.Identity(name="params")(head(features, window.scaling, start))
     output = ForecastOutput(
         config.head, levels=artifacts.levels, log=artifacts.settings["log"], name="output"
-    )(params, window.scaling)
-    calibrated = ConformalQuantiles(artifacts.levels, name="calibration")(output["quantiles"])
-    return keras.Model(list(given.values()), [calibrated, output["mean"]])
+    )
+    return output(params, window.scaling)
+
+
+def _sampled(
+    window: ScaledWindow, config: ForecasterConfig, artifacts: SeriesArtifacts, *, portable: bool
+) -> dict[str, Any]:
+    """Forecast a step at a time by drawn paths: mean and quantiles in raw units."""
+    _, state = _encoded(window, config, portable=portable)
+    decoder = {
+        "stack": _stack(config, portable=portable).settings,
+        "family": config.head,
+        "targets": artifacts.layout.K,
+        "horizon": artifacts.horizon,
+        "paths": config.paths,
+        "center": float(artifacts.settings["scaling"] == "mean"),
+        "seed": config.seed,
+    }
+    sampled = SampledForecast(artifacts.levels, decoder=decoder, name="paths")
+    last = value_and_flag(to_scaled(window.raw[:, -1:], window.scaling))[:, 0]
+    return sampled(last, window.ahead(), window.scaling, state)
 
 
 def learner(model: keras.Model, config: ForecasterConfig) -> keras.Model:
     """Return what `fit` trains: the model whose output the loss takes, sharing layers."""
+    if config.architecture == "autoregressive":
+        return _taught(model)
     if learns_raw(config):
         return keras.Model(model.inputs, model.get_layer("calibration").input)
     params, window = model.get_layer("params").output, model.get_layer("window").output
     return keras.Model(model.inputs, with_window(params, window))
+
+
+def _taught(model: keras.Model) -> keras.Model:
+    """Return the model that is told, at every step of the horizon, the value before it."""
+    paths = model.get_layer("paths")
+    last, future, window, *state = paths.input
+    target = keras.Input((*model.outputs[1].shape[1:], 2), name="target")
+    before = value_and_flag(to_scaled(target[:, :-1, :, 0], window))
+    previous = ops.concatenate([last[:, None], before], axis=1)
+    params = paths.decoder(previous, future, window, initial_state=state)
+    return keras.Model([*model.inputs, target], with_window(params, window))
 
 
 def learns_raw(config: ForecasterConfig) -> bool:
@@ -108,6 +147,8 @@ def calibrate(model: keras.Model, batches: Batches) -> None:
 
 def warm_start(model: keras.Model, corpus: EncodedCorpus, *, seed: int) -> None:
     """Fit the blend of simple forecasts by ridge regression on some training windows."""
+    if "start" not in {layer.name for layer in model.layers}:
+        return
     rows = np.sort(np.random.default_rng(seed).permutation(len(corpus))[:FITTED_WINDOWS])
     start = model.get_layer("start")
     probe = keras.Model(model.inputs, [start.input[0], model.get_layer("window").output])
@@ -132,38 +173,6 @@ def _inputs(artifacts: SeriesArtifacts) -> dict[str, Any]:
     return {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
 
 
-def _imputed(history: Any, config: ForecasterConfig, season: int) -> Any:
-    if config.impute == "none":
-        return history
-    return ForwardFill(season if config.impute == "season" else 1, name="imputed")(history)
-
-
-def make_scaling(artifacts: SeriesArtifacts) -> SeriesScaling:
-    """Make the layer between raw units and what the network sees, with the training statistics."""
-    layout, settings = artifacts.layout, artifacts.settings
-
-    def words(role: str) -> list[int]:
-        return [len(column.categories) for column in layout.columns if column.role == role]
-
-    scaling = SeriesScaling(
-        layout.K,
-        past=words("past"),
-        known=words("known"),
-        static=[len(column.categories) for column in layout.statics],
-        scaling=settings["scaling"],
-        log=settings["log"],
-        name="scaling",
-    )
-    statistics = {name: np.array(values) for name, values in artifacts.statistics.items()}
-    scaling.set_statistics(SeriesStatistics(**statistics))
-    return scaling
-
-
-def slow_features(names: Sequence[str]) -> np.ndarray:
-    """Return the places of a calendar's first two harmonics: enough to read the past by."""
-    return np.flatnonzero([name.endswith(("× 1", "× 2", "nothing")) for name in names])
-
-
 def patch_steps(config: ForecasterConfig, history: int) -> int:
     """Return how many steps of history the recurrent stack reads at once."""
     if config.architecture == "autoregressive":
@@ -171,8 +180,15 @@ def patch_steps(config: ForecasterConfig, history: int) -> int:
     return config.patch or max(1, history // PATCHES)
 
 
-def _encoded(window: _Window, config: ForecasterConfig, *, portable: bool) -> Any:
-    """Return the states of the recurrent stack over patches, float32[B, N, units]."""
+def _stack(config: ForecasterConfig, *, portable: bool, **options: Any) -> RecurrentStack:
+    kernels = {"use_cudnn": False} if portable else {}
+    return RecurrentStack.from_run_config(config, **kernels, **options)
+
+
+def _encoded(
+    window: ScaledWindow, config: ForecasterConfig, *, portable: bool
+) -> tuple[Any, list[Any]]:
+    """Return what the recurrent stack makes of patches: states [B, N, units], final state."""
     steps = ops.concatenate([window.history, window.past_calendar], axis=-1)
     size = patch_steps(config, window.steps)
     count = window.steps // size
@@ -180,14 +196,30 @@ def _encoded(window: _Window, config: ForecasterConfig, *, portable: bool) -> An
         recent = steps[:, window.steps - count * size :]
         steps = ops.reshape(recent, (-1, count, size * steps.shape[-1]))
         steps = keras.layers.Dense(config.units, name="patches")(steps)
-    kernels = {"use_cudnn": False} if portable else {}
-    return RecurrentStack.from_run_config(config, name="encoder", **kernels)(steps)
+    stack = _stack(config, portable=portable, return_state=not reads_states(config), name="encoder")
+    if reads_states(config):
+        return stack(steps), []
+    states, *final = stack(steps)
+    return states, final
 
 
-def _decoded(window: _Window, config: ForecasterConfig, *, portable: bool) -> Any:
+def reads_states(config: ForecasterConfig) -> bool:
+    """Tell whether the decoder needs no more than the states: the fast path returns these alone."""
+    return config.architecture == "direct"
+
+
+def _decoded(window: ScaledWindow, config: ForecasterConfig, *, portable: bool) -> Any:
     """Return features of every step of the horizon, float32[B, H, D]."""
-    states = _encoded(window, config, portable=portable)
-    context = ops.concatenate([states[:, -1], *window.context()], axis=-1)
+    states, final = _encoded(window, config, portable=portable)
+    ahead = window.ahead()
+    if config.architecture == "encoder-decoder":
+        stack = _stack(config, portable=portable).settings
+        written = RecurrentDecoder(window.horizon, stack=stack, seed=config.seed, name="writer")
+        ahead = ops.concatenate([ahead, written(final, ahead)], axis=-1)
+    ends = [states[:, -1]]
+    if config.bidirectional:  # the backward half has read everything at the first step
+        ends = [states[:, -1, : config.units], states[:, 0, config.units :]]
+    context = ops.concatenate([*ends, *window.context()], axis=-1)
     context = keras.layers.Dropout(config.output_dropout, seed=config.seed)(context)
     decoder = DirectDecoder(
         window.horizon,
@@ -196,54 +228,4 @@ def _decoded(window: _Window, config: ForecasterConfig, *, portable: bool) -> An
         seed=config.seed,
         name="decoder",
     )
-    return decoder(context, window.ahead())
-
-
-class _Window:
-    """What is made of a window before any weight: scaled history, lags, recent values."""
-
-    def __init__(
-        self, given: dict[str, Any], config: ForecasterConfig, artifacts: SeriesArtifacts
-    ) -> None:
-        self.targets, self.steps = artifacts.layout.K, artifacts.history
-        self.horizon, self.season = artifacts.horizon, int(artifacts.settings["season"])
-        history = _imputed(given["history"], config, self.season)
-        scaled = make_scaling(artifacts)(history, given.get("known"), given.get("static"))
-        self.scaling = keras.layers.Identity(name="window")(scaled["window"])
-        self.static = scaled["static"]
-        self.history = scaled["history"]
-        slow = slow_features(artifacts.settings["calendar"])
-        self.past_calendar = ops.take(given["calendar"][:, : self.steps], slow, axis=-1)
-        self.future = [given["calendar"][:, self.steps :]]
-        if "known" in scaled:
-            self.future.append(scaled["known"])
-        raw = given["history"][..., : self.targets]
-        self.carried = self._finite(ForwardFill(1, name="carried")(raw))
-        by_season = ForwardFill(self.season, name="same_phase")(raw)
-        self.by_season = self._finite(ForwardFill(1, name="nearest")(by_season))
-        self.lags = SeasonalLags(self.season, self.horizon, name="lags")(self.by_season)
-
-    def _finite(self, raw: Any) -> Any:
-        scaled = to_scaled(raw, self.scaling)
-        return ops.where(ops.isfinite(scaled), scaled, 0.0)
-
-    def context(self) -> list[Any]:
-        """Return vectors float32[B, ...] that describe the window's end."""
-        means = recent_stretches(self.steps, self.season)
-        recent = RecentValues(recent_places(self.season), means, name="recent")(self.carried)
-        others = self.history[..., self.targets :]  # covariates and flags
-        back = [0, self.season // 8, self.season // 2]
-        weather = RecentValues(back, [self.season], name="recent_covariates")(others)
-        return [self.static, recent, weather]
-
-    def ahead(self) -> Any:
-        """Return what is known of every step of the horizon, float32[B, H, E]."""
-        flat = ops.reshape(self.lags, (-1, self.horizon, self.lags.shape[2] * self.targets))
-        return ops.concatenate([*self.future, flat], axis=-1)
-
-    def candidates(self) -> Any:
-        """Return simple forecasts, float32[B, H, C, K]: the last value, a mean, past seasons."""
-        last = ops.repeat(self.carried[:, None, None, -1], self.horizon, axis=1)
-        size = min(self.season, self.steps)
-        mean = ops.mean(self.carried[:, -size:], axis=1)[:, None, None]
-        return ops.concatenate([last, ops.repeat(mean, self.horizon, axis=1), self.lags], axis=2)
+    return decoder(context, ahead)

@@ -76,6 +76,14 @@ class ForecasterConfig(RunConfig, SeriesOptions):
             "paths are drawn from a distribution",
         )
 
+        require(
+            self.architecture != "autoregressive" or not self.bidirectional,
+            "bidirectional",
+            self.bidirectional,
+            "off where --architecture is autoregressive: the decoder goes on from the encoder's "
+            "state",
+        )
+
     def reading(self) -> SeriesOptions:
         """Return the options of the reader."""
         names = [entry.name for entry in fields(SeriesOptions)]
