@@ -27,10 +27,8 @@ def encode_windows(rows: WindowRows, artifacts: SeriesArtifacts) -> Iterator[Chu
     blocks = (np.cumsum(added) - added) // BLOCK_STEPS
     edges = [*np.flatnonzero(np.diff(blocks, prepend=-1)).tolist(), len(rows)]
     for first, limit in itertools.pairwise(edges):
-        chosen = slice(first, limit)
-        series, origins = rows.series[chosen], rows.origins[chosen]
-        pieces = np.append(0, 1 + np.flatnonzero(added[chosen][1:] == reach))
-        yield _encode_block(rows, series, origins, pieces, calendar, weights)
+        pieces = np.append(0, 1 + np.flatnonzero(added[first + 1 : limit] == reach))
+        yield _encode_block(rows.select(np.arange(first, limit)), pieces, calendar, weights)
 
 
 def _added_steps(rows: WindowRows) -> npt.NDArray[np.int64]:
@@ -43,8 +41,6 @@ def _added_steps(rows: WindowRows) -> npt.NDArray[np.int64]:
 
 def _encode_block(
     rows: WindowRows,
-    series: npt.NDArray[np.int32],
-    origins: npt.NDArray[np.int64],
     pieces: npt.NDArray[np.int64],
     calendar: Calendar,
     weights: Mapping[str, Array],
@@ -52,21 +48,19 @@ def _encode_block(
     """Write each stretch of a series once, however many windows look at it.
 
     Args:
-        rows: the block is of them.
-        series: of each window of the block, int[B].
-        origins: likewise.
-        pieces: windows at which a stretch begins: another series, or far from the one before.
+        rows: of the block.
+        pieces: rows at which a stretch begins: another series, or far from the row before.
         calendar: makes features of stamps.
         weights: of errors, by series.
     """
     store, past, future = rows.store, rows.history, rows.horizon
-    layout = store.layout
-    starts, written = np.zeros(len(series), np.int64), 0
+    layout, origins = store.layout, rows.origins
+    starts, written = np.zeros(len(rows), np.int64), 0
     values: list[np.ndarray] = []
     targets: list[np.ndarray] = []
     times: list[np.ndarray] = []
-    for first, after in itertools.pairwise([*pieces.tolist(), len(series)]):
-        number = int(series[first])
+    for first, after in itertools.pairwise([*pieces.tolist(), len(rows)]):
+        number = int(rows.series[first])
         low, limit = int(origins[first]) + 1 - past, int(origins[after - 1]) + 1 + future
         starts[first:after] = written + origins[first:after] + 1 - past - low
         values.append(stretch(store.series(number), low, limit))
@@ -83,7 +77,7 @@ def _encode_block(
     if layout.G:
         chunk["known"] = Windows(flat[:, layout.K + layout.P :], starts + past, future)
     if layout.statics:
-        chunk["static"] = store.static[series]
+        chunk["static"] = store.static[rows.series]
     return chunk
 
 
