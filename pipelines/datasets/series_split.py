@@ -14,11 +14,10 @@ from pipelines.datasets.series_clock import describe_time
 from pipelines.datasets.series_frequency import Frequency, IntArray
 from pipelines.datasets.series_options import SeriesOptions
 from pipelines.datasets.series_store import SeriesStore
+from pipelines.datasets.series_thinning import affordable, thinned
 from pipelines.errors import DataError
 
 TRAIN_SHARE, VALID_SHARE = 0.7, 0.15
-MOST_VALID = 4000  # windows: enough to choose by, and as many passes as there are epochs
-_GOLDEN = (5**0.5 - 1) / 2
 LONG_PART = 4  # times history and horizon: then histories stay inside their part
 OBSERVED_SHARE, OBSERVED_STEPS = 0.25, 2  # of a history, or there is nothing to forecast from
 NO_TARGET = "windows without any value in their horizon"
@@ -87,7 +86,8 @@ def split_windows(store: SeriesStore, options: SeriesOptions) -> WindowSplits:
     Shares are of steps with a value to forecast; short series have parts as long as a gap and a
     horizon. A training window lies wholly before the first cut; targets of valid and test begin
     `gap` steps after their cut and lie wholly in their part. Training origins are every step,
-    those of test every `stride` steps, of valid as many as `MOST_VALID`.
+    those of test every `stride` steps, of valid some thousands. If no stride is given, a test part
+    of very many values is scored at fewer origins.
 
     Raises:
         DataError: the series are too short for a window in each part.
@@ -101,11 +101,14 @@ def split_windows(store: SeriesStore, options: SeriesOptions) -> WindowSplits:
     train = candidates.windows((parts.first, parts.valid), None, 1)
     valid = candidates.windows((ahead[0], parts.test), history_from[0], 1)
     test = candidates.windows((ahead[1], parts.limit), history_from[1], shape.stride)
-    valid = _thinned(valid)
+    valid = thinned(valid)
+    fewer: tuple[str, ...] = ()
+    if options.stride is None:
+        test, fewer = affordable(test, shape.stride, shape.season)
     for name, rows in (("train", train), ("validation", valid), ("test", test)):
         if not len(rows):
             raise candidates.too_short(f"no window for the {name} part")
-    notes = _notes(candidates, parts, (train, valid, test))
+    notes = (*_notes(candidates, parts, (train, valid, test)), *fewer)
     dropped = {name: count for name, count in candidates.left_out.items() if count}
     return WindowSplits(train, valid, test, dropped, notes)
 
@@ -244,15 +247,6 @@ def _cut_at(candidates: _Candidates, share: float) -> int:
         else:
             high = middle
     return low
-
-
-def _thinned(rows: WindowRows) -> WindowRows:
-    """Take one window of each of `MOST_VALID` equal stretches, at places that favour no hour."""
-    if len(rows) <= MOST_VALID:
-        return rows
-    number = np.arange(MOST_VALID)
-    places = number + number * _GOLDEN % 1.0  # multiples of it, less their whole part, are even
-    return rows.select(np.unique((places * len(rows) / MOST_VALID).astype(np.int64)))
 
 
 def _notes(

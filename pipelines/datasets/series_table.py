@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pipelines.datasets.locate import Convention, Found, Parts, locate
 from pipelines.datasets.package_index import Progress
@@ -153,6 +154,8 @@ def read_found(
     rows = read_rows(files, roles, options, layout)
     table = assemble(rows, roles, options, layout, found.name)
     measured = table.measured
+    # Arrow keeps the memory of cells long gone, several times that of the numbers.
+    pa.default_memory_pool().release_unused()
     return RawTable(
         columns=with_units(measured.columns, preset.units),
         statics=with_units(table.statics, preset.units),

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.datasets import series_thinning
 from pipelines.datasets.series_options import SeriesOptions
 from pipelines.datasets.series_split import (
     NO_HISTORY,
@@ -211,3 +212,24 @@ def test_millions_of_steps_and_thousands_of_series_split_in_seconds():
     )
     found = split_windows(many, SeriesOptions())
     assert len(np.unique(found.train.series)) == len(np.unique(found.test.series)) == 5000
+
+
+def test_a_long_test_part_is_scored_at_fewer_origins(monkeypatch):
+    monkeypatch.setattr(series_thinning, "MOST_SCORED", 150)
+    values = np.arange(2000.0)
+    options = {"history": 8, "horizon": 4, "season": 24}
+    found = split(store(values, values), **options)
+    whole = split(store(values, values), **options, stride=1)
+    assert len(whole.test) > 2 * 200
+    assert 2 * 20 <= len(found.test) <= 2 * 26
+    hours = found.test.origins[found.test.series == 0]
+    assert len(set((hours % 24).tolist())) >= 20, "no hour is favoured"
+    np.testing.assert_array_equal(hours, found.test.origins[found.test.series == 1])
+    assert "--stride 1 takes all" in found.notes[-1]
+    assert not any("test origins" in note for note in whole.notes)
+
+
+def test_origins_of_short_series_are_all_scored(monkeypatch):
+    monkeypatch.setattr(series_thinning, "MOST_SCORED", 100)
+    few = store(*[np.arange(60.0)] * 30)
+    assert len(split(few, stride=None).test) == len(split(few, stride=1).test) > 100
