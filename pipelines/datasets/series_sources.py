@@ -218,7 +218,7 @@ def _write(found: SeriesSource, options: SeriesOptions, folder: Path) -> None:
     content = {
         "dropped": {**table.dropped, **grid.dropped},
         "notes": [*table.notes, *grid.notes],
-        "reading": asdict(table.options),
+        "reading": {n: it for n, it in asdict(table.options).items() if n not in _OF_WINDOWS},
     }
     text = json.dumps(content, indent=1, ensure_ascii=False)
     (folder / "card.json").write_text(text, encoding="utf-8")

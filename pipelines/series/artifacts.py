@@ -13,6 +13,7 @@ import numpy as np
 from pipelines.config import fingerprint
 from pipelines.datasets.series import Column, SeriesLayout, WindowRows
 from pipelines.datasets.series_options import SeriesOptions
+from pipelines.errors import DataError
 from pipelines.evaluation.backtest import mase_scales
 from pipelines.layers.series_statistics import Scaling, fit_statistics
 from pipelines.series.cycles import calendar_names, zone_changes
@@ -104,13 +105,18 @@ class SeriesArtifacts:
 
 
 def fit_series_artifacts(rows: WindowRows, config: ForecasterConfig) -> SeriesArtifacts:
-    """Learn categories, statistics and scales from the steps that training windows touch."""
+    """Learn categories, statistics and scales from the steps that training windows touch.
+
+    Raises:
+        DataError: the training part has no value of a target.
+    """
     layout, parts = rows.store.layout, [rows.part(number) for number in np.unique(rows.series)]
     static = rows.store.static[np.unique(rows.series)]
     columns = tuple(
         _seen(it, [part[:, n] for part in parts]) for n, it in enumerate(layout.columns)
     )
     statics = tuple(_seen(it, [static[:, n]]) for n, it in enumerate(layout.statics))
+    _require_targets(layout, parts)
     log = _wants_log(parts, layout.K, config.transform)
     # One series is its own measure; many of unequal size are each measured by their own window.
     usual: Scaling = "none" if len(rows.store) == 1 else "mean"
@@ -141,6 +147,17 @@ def fit_series_artifacts(rows: WindowRows, config: ForecasterConfig) -> SeriesAr
         {name: np.asarray(value).tolist() for name, value in asdict(statistics).items()},
         {name: scale.tolist() for name, scale in mase_scales(rows, season).items()},
     )
+
+
+def _require_targets(layout: SeriesLayout, parts: list[np.ndarray]) -> None:
+    """Refuse a target that the training part has no value of."""
+    for number, name in enumerate(layout.targets):
+        if not any(np.isfinite(part[:, number]).any() for part in parts):
+            raise DataError(
+                f"target {name!r} has no value in the training part, the first of the three parts "
+                f"in time; expected some to learn from in {len(parts):,} series; give earlier "
+                "values, or leave it out (--targets)"
+            )
 
 
 def _seen(column: Column, parts: list[np.ndarray]) -> Column:

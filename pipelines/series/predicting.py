@@ -14,7 +14,7 @@ import numpy as np
 
 from pipelines.datasets.series import Window, WindowRows
 from pipelines.datasets.series_options import SeriesOptions
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, DataError
 from pipelines.export.loading import load_served
 from pipelines.padding import concatenate_padded
 from pipelines.series.artifacts import SeriesArtifacts
@@ -64,14 +64,18 @@ def predict_table(artifacts: SeriesArtifacts, version: Path, options: ForecastOp
 
 @contextmanager
 def _as_file(file: str) -> Iterator[Path]:
-    """Give the path of a table; standard input is kept in a temporary file."""
+    """Give the path of a table; standard input is kept in a temporary file, and named in errors."""
     if file != "-":
         yield Path(file).expanduser()
         return
-    with tempfile.NamedTemporaryFile(suffix=".csv") as kept:
-        shutil.copyfileobj(sys.stdin.buffer, kept)
-        kept.flush()
-        yield Path(kept.name)
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Path(folder) / "standard-input.csv"
+        with kept.open("wb") as stream:
+            shutil.copyfileobj(sys.stdin.buffer, stream)
+        try:
+            yield kept
+        except DataError as error:
+            raise DataError(str(error).replace(str(kept), "standard input")) from None
 
 
 def _served(rows: WindowRows, version: Path) -> dict[str, np.ndarray]:
@@ -92,7 +96,7 @@ def wanted_levels(wanted: Sequence[float], known: Sequence[float]) -> tuple[floa
             f"option --quantiles asks for {outside}; this model knows levels from {known[0]:g} to "
             f"{known[-1]:g}: ask for levels between, or train with others (--quantiles of train)"
         )
-    return tuple(sorted(wanted)) or tuple(known)
+    return tuple(sorted(set(wanted))) or tuple(known)
 
 
 def quantiles_at(

@@ -51,10 +51,11 @@ class ForecastServing:
         """Forecast; `time` is the stamp of the last history step."""
         past, future = self.artifacts.history, self.artifacts.horizon
         times = step_times(self._frequency, time, tf.range(1 - past, future + 1))
-        given = {"history": _last_steps(history, past), "calendar": self._calendar(times)}
         layout = self.artifacts.layout
         names = (["known"] if layout.G else []) + (["static"] if layout.statics else [])
-        given |= dict(zip(names, others, strict=True))
+        given = {"history": _last_steps(history, past), **dict(zip(names, others, strict=True))}
+        given = {name: _finite(values) for name, values in given.items()}
+        given["calendar"] = self._calendar(times)
         quantiles, mean = self.model(
             [given[tensor.name] for tensor in self.model.inputs], training=False
         )
@@ -65,6 +66,11 @@ class ForecastServing:
             "quantiles": quantiles + missing[..., None],
             "time": times[:, past:],
         }
+
+
+def _finite(values: tf.Tensor) -> tf.Tensor:
+    """Take infinite values for missing ones; the reader refuses them, other callers may not."""
+    return tf.where(tf.math.is_finite(values), values, float("nan"))
 
 
 def _last_steps(history: tf.Tensor, steps: int) -> tf.Tensor:
