@@ -28,7 +28,9 @@ Array = NDArray[Any]
 Outputs = dict[str, Array]
 ETS, THETA, MSTL = "AutoETS", "AutoTheta", "MSTL"
 MOST_SERIES = 60  # of which a fit takes half a second each with a season of 24
-MOST_ROWS = 4000  # a forecast takes 0.4 ms (ETS), 2 ms (Theta) and 9 ms (MSTL)
+MOST_ROWS = 4000  # a forecast takes 0.4 ms (ETS), 2 ms (Theta) and 9 ms (MSTL) over 672 steps
+MOST_STEPS = 1_500_000  # that a model runs over, of all rows and targets
+MOST_LOOKED_BACK = 2000  # steps of one forecast, or three seasons
 MOST_TWICE = 300  # with a second season, MSTL takes 100 ms
 SEASONS_FITTED = 28
 _log = logging.getLogger(__name__)
@@ -57,13 +59,17 @@ def statistical_outputs(
         seed: of the drawing.
     """
     found = {}
-    rows = drawn_rows(test, np.random.default_rng(seed))
-    for name, make in _models(season, len(rows), week_of(train, season)).items():
+    steps, longest = _looked_back(test, season), _longest_part(train)
+    rows = drawn_rows(test, np.random.default_rng(seed), min(steps, longest + test.history))
+    week = week_of(train, season)
+    for name, make in _models(
+        season, len(rows), week if 2 * week <= min(steps, longest) else 0
+    ).items():
         started = time.monotonic()
         outputs = {key: np.array(values, np.float64) for key, values in instead.items()}
         done = 0
         for number, part in members_of(test.series[rows]):
-            past = _Past(train, test, number, max(SEASONS_FITTED * season, 2 * test.history))
+            past = _Past(train, test, number, steps)
             done += sum(past.forecast(make, row, levels, outputs) for row in rows[part])
         if done:
             partly = f" ({done:,} of {len(test):,} rows, else seasonal naive)"
@@ -91,15 +97,33 @@ def _models(season: int, rows: int, week: int) -> dict[str, Callable[[], Any]]:
     return models
 
 
-def drawn_rows(test: WindowRows, random: np.random.Generator) -> Array:
-    """Numbers of the rows to forecast: of some series, and evenly spaced within the limit."""
-    members = members_of(test.series)
-    if len(members) > MOST_SERIES:
-        chosen = np.sort(random.choice(len(members), MOST_SERIES, replace=False))
+def _looked_back(test: WindowRows, season: int) -> int:
+    """Return how many steps a model is fitted on and run over; a year of minutes takes hours."""
+    wanted = max(SEASONS_FITTED * season, 2 * test.history)
+    return min(wanted, max(MOST_LOOKED_BACK, 3 * season))
+
+
+def _longest_part(train: WindowRows) -> int:
+    return max((len(train.part(number)) for number in range(len(train.store))), default=0)
+
+
+def drawn_rows(test: WindowRows, random: np.random.Generator, steps: int) -> Array:
+    """Numbers of the rows to forecast: of some series, and evenly spaced within the limits.
+
+    Args:
+        test: windows.
+        random: draws series.
+        steps: that a model runs over for one row and target.
+    """
+    members, targets = members_of(test.series), test.store.layout.K
+    series = max(1, MOST_SERIES // targets)
+    if len(members) > series:
+        chosen = np.sort(random.choice(len(members), series, replace=False))
         members = [members[place] for place in chosen]
     rows = np.concatenate([np.zeros(0, np.int64), *(part for _, part in members)])
-    if len(rows) > MOST_ROWS:
-        rows = rows[np.linspace(0, len(rows) - 1, MOST_ROWS).astype(np.int64)]
+    most = min(MOST_ROWS, max(1, MOST_STEPS // (steps * targets)))
+    if len(rows) > most:
+        rows = rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
     return rows
 
 

@@ -298,3 +298,42 @@ def test_levels_between_and_beyond_the_fitted():
     fitted = np.array([1.0, 3.0, 4.0])
     found = between(fitted, (0.1, 0.5, 0.9), (0.05, 0.1, 0.3, 0.9, 0.98))
     assert found == pytest.approx([0.75, 1.0, 2.0, 4.0, 4.2])
+
+
+def test_a_year_of_minutes_is_not_looked_back_upon(monkeypatch):
+    minutes = Frequency("second", 60, "min")
+    train, _, test = split(store_of(waves(9000), frequency=minutes), 60, 30, stride=7)
+    naive = naive_outputs(train, test, LEVELS, 1440)
+    seen = []
+
+    class Told:
+        def fit(self, past):
+            seen.append(len(past))
+            return self
+
+        def forward(self, past, h, level):
+            seen.append(len(past))
+            ends = {f"{side}-{it}": np.zeros(h) for side in ("lo", "hi") for it in level}
+            return {"mean": np.zeros(h)} | ends
+
+    monkeypatch.setattr(series_statistical, "_models", lambda *_: {ETS: Told})
+    found = statistical_outputs(train, test, LEVELS, 1440, instead=naive[SEASONAL], seed=1)
+    assert max(seen) == 3 * 1440
+    assert list(found) == [ETS]
+
+
+def test_work_on_many_targets_is_bounded(monkeypatch):
+    random = np.random.default_rng(1)
+    wide = [waves(300) + random.normal(size=(300, 30)) for _ in range(5)]
+    _, _, test = split(store_of(*wide), 48, 4)
+    monkeypatch.setattr(series_statistical, "MOST_STEPS", 30 * 48 * 10)
+    rows = series_statistical.drawn_rows(test, random, 48)
+    assert len(rows) == 10
+    assert len(np.unique(test.series[rows])) == 2, "60 fits are two series of thirty targets"
+
+
+def test_a_week_is_no_season_of_days(monkeypatch):
+    train, _, test = split(store_of(*[waves(100)] * 3), 48, 6)
+    naive = naive_outputs(train, test, LEVELS, 24)
+    found = statistical_outputs(train, test, LEVELS, 24, instead=naive[SEASONAL], seed=1)
+    assert not any("168" in name for name in found)
