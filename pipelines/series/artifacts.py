@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from pipelines.config import fingerprint
 from pipelines.datasets.series import Column, SeriesLayout, WindowRows
@@ -165,9 +166,18 @@ def _seen(column: Column, parts: list[np.ndarray]) -> Column:
     if not column.categories:
         return column
     seen = {int(code) for part in parts for code in np.unique(part[np.isfinite(part)])}
-    last = max(seen, default=-1) + 1
+    last = max(seen, default=0) + 1  # at least one: a column of words stays one
     words = (word if n in seen else "" for n, word in enumerate(column.categories[:last]))
     return replace(column, categories=tuple(words))
+
+
+def seen_codes(columns: Iterable[Column]) -> dict[int, npt.NDArray[np.float32]]:
+    """Return, of each column of words by its place, the codes of those that training has."""
+    return {
+        place: np.flatnonzero(np.array(column.categories) != "").astype(np.float32)
+        for place, column in enumerate(columns)
+        if column.categories
+    }
 
 
 def _wants_log(parts: list[np.ndarray], targets: int, transform: Transform) -> bool:

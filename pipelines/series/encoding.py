@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.corpus import Chunk, Windows
-from pipelines.datasets.series import WindowRows
-from pipelines.series.artifacts import SeriesArtifacts
+from pipelines.datasets.series import SeriesLayout, WindowRows
+from pipelines.series.artifacts import SeriesArtifacts, seen_codes
 from pipelines.series.calendar import Calendar
 
 Array = npt.NDArray[np.float32]
@@ -28,7 +28,8 @@ def encode_windows(rows: WindowRows, artifacts: SeriesArtifacts) -> Iterator[Chu
     edges = [*np.flatnonzero(np.diff(blocks, prepend=-1)).tolist(), len(rows)]
     for first, limit in itertools.pairwise(edges):
         pieces = np.append(0, 1 + np.flatnonzero(added[first + 1 : limit] == reach))
-        yield _encode_block(rows.select(np.arange(first, limit)), pieces, calendar, weights)
+        block = rows.select(np.arange(first, limit))
+        yield _encode_block(block, pieces, artifacts.layout, calendar, weights)
 
 
 def _added_steps(rows: WindowRows) -> npt.NDArray[np.int64]:
@@ -42,6 +43,7 @@ def _added_steps(rows: WindowRows) -> npt.NDArray[np.int64]:
 def _encode_block(
     rows: WindowRows,
     pieces: npt.NDArray[np.int64],
+    trained: SeriesLayout,
     calendar: Calendar,
     weights: Mapping[str, Array],
 ) -> Chunk:
@@ -50,10 +52,12 @@ def _encode_block(
     Args:
         rows: of the block.
         pieces: rows at which a stretch begins: another series, or far from the row before.
+        trained: the columns, with the words that training has.
         calendar: makes features of stamps.
         weights: of errors, by series.
     """
     store, past, future = rows.store, rows.history, rows.horizon
+    seen = seen_codes(trained.columns)
     layout, origins = store.layout, rows.origins
     starts, written = np.zeros(len(rows), np.int64), 0
     values: list[np.ndarray] = []
@@ -63,7 +67,7 @@ def _encode_block(
         number = int(rows.series[first])
         low, limit = int(origins[first]) + 1 - past, int(origins[after - 1]) + 1 + future
         starts[first:after] = written + origins[first:after] + 1 - past - low
-        values.append(stretch(store.series(number), low, limit))
+        values.append(only_seen(stretch(store.series(number), low, limit), seen))
         targets.append(_weighted(values[-1][:, : layout.K], weights[store.names[number]]))
         times.append(store.times(number, low, limit))
         written += limit - low
@@ -77,7 +81,7 @@ def _encode_block(
     if layout.G:
         chunk["known"] = Windows(flat[:, layout.K + layout.P :], starts + past, future)
     if layout.statics:
-        chunk["static"] = store.static[rows.series]
+        chunk["static"] = only_seen(store.static[rows.series], seen_codes(trained.statics))
     return chunk
 
 
@@ -106,6 +110,16 @@ def error_weights(artifacts: SeriesArtifacts, names: Iterable[str]) -> dict[str,
 def _weighted(values: np.ndarray, weights: Array) -> np.ndarray:
     """Put its weight beside every value: float32[n, K] -> float32[n, K, 2]."""
     return np.stack([values, np.broadcast_to(weights, values.shape)], axis=-1)
+
+
+def only_seen(values: np.ndarray, seen: Mapping[int, Array]) -> np.ndarray:
+    """Take words that training never had for missing, as `ForecastServing` does."""
+    if not seen:
+        return values
+    values = np.array(values)
+    for place, codes in seen.items():
+        values[~np.isin(values[:, place], codes), place] = np.nan
+    return values
 
 
 def stretch(values: np.ndarray, low: int, limit: int) -> np.ndarray:

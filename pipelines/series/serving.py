@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from pipelines.export.saved_model import Endpoint
-from pipelines.series.artifacts import SeriesArtifacts
+from pipelines.series.artifacts import SeriesArtifacts, seen_codes
 from pipelines.series.calendar import Calendar, step_times
 
 
@@ -19,6 +20,11 @@ class ForecastServing:
         self.model, self.artifacts = model, artifacts
         layout = artifacts.layout
         self._frequency = layout.frequency
+        self._codes = {
+            "history": seen_codes(layout.columns),
+            "known": seen_codes(layout.columns[layout.K + layout.P :]),
+            "static": seen_codes(layout.statics),
+        }
         self._calendar = Calendar(layout.frequency, artifacts.settings["zone_changes"])
 
     def endpoints(self) -> dict[str, Endpoint]:
@@ -54,7 +60,7 @@ class ForecastServing:
         layout = self.artifacts.layout
         names = (["known"] if layout.G else []) + (["static"] if layout.statics else [])
         given = {"history": _last_steps(history, past), **dict(zip(names, others, strict=True))}
-        given = {name: _finite(values) for name, values in given.items()}
+        given = {name: self._sound(name, values) for name, values in given.items()}
         given["calendar"] = self._calendar(times)
         quantiles, mean = self.model(
             [given[tensor.name] for tensor in self.model.inputs], training=False
@@ -67,10 +73,23 @@ class ForecastServing:
             "time": times[:, past:],
         }
 
+    def _sound(self, name: str, values: tf.Tensor) -> tf.Tensor:
+        """Take infinite values and words that training never had for missing.
 
-def _finite(values: tf.Tensor) -> tf.Tensor:
-    """Take infinite values for missing ones; the reader refuses them, other callers may not."""
-    return tf.where(tf.math.is_finite(values), values, float("nan"))
+        The reader refuses the ones and knows no code for the others; other callers may not.
+        """
+        values = tf.where(tf.math.is_finite(values), values, float("nan"))
+        if not self._codes[name]:
+            return values
+        columns = tf.unstack(values, axis=-1)
+        for place, codes in self._codes[name].items():
+            columns[place] = _only(columns[place], codes)
+        return tf.stack(columns, axis=-1)
+
+
+def _only(values: tf.Tensor, codes: np.ndarray) -> tf.Tensor:
+    known = tf.reduce_any(values[..., None] == codes, axis=-1)
+    return tf.where(known, values, float("nan"))
 
 
 def _last_steps(history: tf.Tensor, steps: int) -> tf.Tensor:

@@ -66,6 +66,12 @@ def test_words_that_only_the_future_has_are_not_learned():
     assert fewer.fingerprint() == artifacts.fingerprint()
 
 
+def test_a_column_whose_words_come_too_late_stays_a_column_of_words():
+    codes = np.where(np.arange(STEPS) < CUT, NAN, 1.0)
+    artifacts = fit_series_artifacts(with_words(codes, ("rain", "fog")), CONFIG)
+    assert artifacts.layout.columns[1].categories == ("",)
+
+
 def test_words_of_statics_are_those_of_series_with_training_windows():
     words = ("hills", "plain", "coast")
     statics = (Column("region", "static", words),)
