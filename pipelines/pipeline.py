@@ -65,7 +65,11 @@ def prepare(task: Task[Any, Any], source: str, *, folders: Folders, stages: Stag
             name: encoded(task, rows, artifacts, (splits.card.fingerprint, name), folders)
             for name, rows in splits.named()
         }
-        stage.note = ", ".join(f"{key} {value}" for key, value in artifacts.describe().items())
+        stage.note = ", ".join(
+            f"{key} {value}"
+            for key, value in artifacts.describe().items()
+            if value and isinstance(value, int | str)
+        )
     return Prepared(splits, artifacts, corpora)
 
 

@@ -30,6 +30,7 @@ ETS, THETA, MSTL = "AutoETS", "AutoTheta", "MSTL"
 MOST_SERIES = 60  # of which a fit takes half a second each with a season of 24
 MOST_ROWS = 4000  # a forecast takes 0.4 ms (ETS), 2 ms (Theta) and 9 ms (MSTL) over 672 steps
 MOST_STEPS = 1_500_000  # that a model runs over, of all rows and targets
+MOST_DECOMPOSED = 400  # steps of a season: with 1,440, a forecast of MSTL takes half a second
 MOST_LOOKED_BACK = 2000  # steps of one forecast, or three seasons
 MOST_TWICE = 300  # with a second season, MSTL takes 100 ms
 SEASONS_FITTED = 28
@@ -92,7 +93,7 @@ def _models(season: int, rows: int, week: int) -> dict[str, Callable[[], Any]]:
         models[f"{THETA}, season {week}"] = lambda: AutoTheta(season_length=week)
     if week and rows <= MOST_TWICE:
         models[f"{MSTL}, seasons {season} and {week}"] = lambda: Decomposition([season, week])
-    elif season > 1:
+    elif 1 < season <= MOST_DECOMPOSED:
         models[MSTL] = lambda: Decomposition(season)
     return models
 

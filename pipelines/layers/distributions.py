@@ -32,7 +32,7 @@ DISPERSION = float(np.log(np.expm1(0.5)))
 class Gaussian:
     """The normal distribution: params are mean and standard deviation."""
 
-    size, location = 2, 0
+    size = 2
 
     def initial(self, center: float) -> list[float]:
         """Return a bias that makes the first forecast N(center, 1)."""
@@ -42,6 +42,11 @@ class Gaussian:
         """Return mean and standard deviation, [..., 2]."""
         del scale
         return ops.stack([raw[..., 0], ops.softplus(raw[..., 1]) + SMALLEST_SCALE], axis=-1)
+
+    def moved(self, params: Any, start: Any, spread: Any) -> Any:
+        """Return the params of start + spread × the variable."""
+        parts = [start + spread * params[..., 0], spread * params[..., 1]]
+        return ops.stack(parts, axis=-1)
 
     def quantiles(self, params: Any, levels: Sequence[float]) -> Any:
         """Return quantiles [..., Q]."""
@@ -65,7 +70,7 @@ class Gaussian:
 class StudentT:
     """Student's t: params are location, scale and degrees of freedom, above 2."""
 
-    size, location = 3, 0
+    size = 3
 
     def initial(self, center: float) -> list[float]:
         """Return a bias that makes the first forecast t of 6 degrees about `center`."""
@@ -79,6 +84,11 @@ class StudentT:
             ops.softplus(raw[..., 1]) + SMALLEST_SCALE,
             ops.softplus(raw[..., 2]) + LEAST_FREEDOM,
         ]
+        return ops.stack(parts, axis=-1)
+
+    def moved(self, params: Any, start: Any, spread: Any) -> Any:
+        """Return the params of start + spread × the variable."""
+        parts = [start + spread * params[..., 0], spread * params[..., 1], params[..., 2]]
         return ops.stack(parts, axis=-1)
 
     def quantiles(self, params: Any, levels: Sequence[float]) -> Any:
@@ -111,7 +121,7 @@ class NegativeBinomial:
     units tell. Scaled values are counts / scale: the scaling is "mean", without a logarithm.
     """
 
-    size, location = 2, 0
+    size = 2
 
     def initial(self, center: float) -> list[float]:
         """Return a bias: the first forecasts have mean `center`, or 1, and dispersion 1/2."""
@@ -121,6 +131,11 @@ class NegativeBinomial:
         """Return mean, dispersion and scale, [..., 3]."""
         mean = ops.maximum(ops.softplus(raw[..., 0]) * scale, SMALLEST_MEAN)
         return ops.stack([mean, ops.clip(ops.softplus(raw[..., 1]), *DISPERSIONS), scale], axis=-1)
+
+    def moved(self, params: Any, start: Any, spread: Any) -> Any:
+        """Counts are not moved: what is added to a count is no count."""
+        del start, spread
+        return params
 
     def quantiles(self, params: Any, levels: Sequence[float]) -> Any:
         """Return quantiles [..., Q]; see `negative_binomial_quantile` for the error."""

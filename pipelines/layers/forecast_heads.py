@@ -38,8 +38,6 @@ class Family(Protocol):
 
     size: int
     """Numbers the network gives."""
-    location: int
-    """Which of them is where the distribution lies."""
 
     def initial(self, center: float) -> list[float]:
         """Return a bias for the `size` numbers: the first forecasts are N(center, 1), or near."""
@@ -50,6 +48,10 @@ class Family(Protocol):
 
         `scale` [...] is that of the window: what counts in raw units needs it.
         """
+        ...
+
+    def moved(self, params: Any, start: Any, spread: Any) -> Any:
+        """Return the params of start + spread × the variable; both [...]."""
         ...
 
     def quantiles(self, params: Any, levels: Sequence[float]) -> Any:
@@ -146,10 +148,14 @@ class ForecastHead(keras.layers.Layer):
         )
 
     def build(
-        self, features_shape: tuple[Any, ...], window_shape: Any = None, start_shape: Any = None
+        self,
+        features_shape: tuple[Any, ...],
+        window_shape: Any = None,
+        start_shape: Any = None,
+        spread_shape: Any = None,
     ) -> None:
         """Create the weights; the first forecasts are N(center, 1) in the scaled space."""
-        del window_shape, start_shape
+        del window_shape, start_shape, spread_shape
         self._dense.build(features_shape)
         self.built = True
 
@@ -158,21 +164,20 @@ class ForecastHead(keras.layers.Layer):
         del shape
         return ops.convert_to_tensor(np.tile(bias, self.settings["targets"]), dtype)
 
-    def call(self, features: Any, window: Any, start: Any = None) -> Any:
+    def call(self, features: Any, window: Any, start: Any = None, spread: Any = None) -> Any:
         """Return params float32[B, H, K, P].
 
         Args:
             features: of every step, float[B, H, D].
             window: scaling of the windows, float32[B, K, 4].
-            start: scaled forecasts float32[B, H, K] that the network's own location is added to.
+            start: scaled forecasts float32[B, H, K] that the distribution is moved by.
+            spread: how far these usually err, float32[B, H, K]: the unit the network forecasts in.
         """
         targets, steps = self.settings["targets"], ops.shape(features)[1]
         raw = ops.reshape(self._dense(features), (-1, steps, targets, self.family.size))
-        if start is not None:
-            place = np.arange(self.family.size) == self.family.location
-            raw += ops.cast(start, "float32")[..., None] * place.astype("float32")
         scale = ops.cast(window[:, None, :, 1], "float32") + ops.zeros_like(raw[..., 0])
-        return self.family.parameters(raw, scale)
+        params = self.family.parameters(raw, scale)
+        return params if start is None else self.family.moved(params, start, spread)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

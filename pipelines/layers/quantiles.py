@@ -39,22 +39,26 @@ class QuantileFamily:
         self.levels = require_levels(levels)
         self.size = len(self.levels)
         self.scores = normal_scores(self.levels)
-        self.location = int(np.argmin(np.abs(np.array(self.levels) - 0.5)))
+        self._middle = int(np.argmin(np.abs(np.array(self.levels) - 0.5)))
 
     def initial(self, center: float) -> list[float]:
         """Return a bias that makes the first forecast N(center, 1)."""
         steps = np.diff(self.scores)
         bias = list(np.log(np.expm1(steps)))  # softplus of it is the step
-        middle = center + float(self.scores[self.location])
-        return [*bias[: self.location], middle, *bias[self.location :]]
+        middle = center + float(self.scores[self._middle])
+        return [*bias[: self._middle], middle, *bias[self._middle :]]
 
     def parameters(self, raw: Any, scale: Any = None) -> Any:
         """Return the quantiles at `levels`, increasing along the last axis."""
         del scale
-        m = self.location
+        m = self._middle
         middle, steps = raw[..., m : m + 1], ops.softplus(raw) + SMALLEST_STEP
         down = ops.flip(middle - ops.cumsum(ops.flip(steps[..., :m], -1), -1), -1)
         return ops.concatenate([down, middle, middle + ops.cumsum(steps[..., m + 1 :], -1)], -1)
+
+    def moved(self, params: Any, start: Any, spread: Any) -> Any:
+        """Return the quantiles of start + spread × the variable."""
+        return start[..., None] + spread[..., None] * params
 
     def quantiles(self, params: Any, levels: Sequence[float]) -> Any:
         """Return quantiles at any levels, [..., Q]."""

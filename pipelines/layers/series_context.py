@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 
 PACKAGE = "pipelines"
+LEAST_SPREAD = 1e-3  # in scales of the window
 MOST_LAGS = 7  # seasons looked back: a week of days
 
 
@@ -102,61 +103,3 @@ def recent_stretches(length: int, season: int) -> list[int]:
     """Return lengths of means: parts of a season, a season, three seasons, the window."""
     wanted = {season // 8, season // 4, season // 2, season, 3 * season, length}
     return sorted(size for size in wanted if 1 < size <= length)
-
-
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class BlendedStart(keras.layers.Layer):
-    """A weighted sum of simple forecasts: where a network's own forecast starts from.
-
-    Maps candidates float32[B, H, C, K] and features float32[B, H, D] to [B, H, K]. A weight is one
-    of the step's own, set by `fit`, plus one that the features ask for: on a Sunday, that of last
-    Sunday. The first candidate counts alone until either is learned.
-    """
-
-    def build(self, candidates_shape: tuple[Any, ...], features_shape: tuple[Any, ...]) -> None:
-        """Create the weights [H, C, K], and the gate that adds to them."""
-        steps, count, targets = candidates_shape[1:]
-        self.blend = self.add_weight((steps, count, targets), "zeros", name="blend")
-        first = np.zeros((steps, count, targets), np.float32)
-        first[:, 0] = 1.0
-        self.blend.assign(first)
-        self.gate = self.add_weight((features_shape[-1], count * targets), "zeros", name="gate")
-        self.built = True
-
-    def call(self, candidates: Any, features: Any) -> Any:
-        """Return the sum."""
-        asked = ops.reshape(ops.matmul(features, self.gate), (-1, *self.blend.shape))
-        return ops.sum(candidates * (self.blend + asked), axis=2)
-
-    def fit(self, candidates: np.ndarray, targets: np.ndarray, *, penalty: float = 0.01) -> None:
-        """Set the steps' own weights by ridge regression towards those there are.
-
-        Args:
-            candidates: float[N, H, C, K].
-            targets: float[N, H, K] in the same space; NaN is left out.
-            penalty: of the squared change of a weight, as a share of the mean squared candidate.
-        """
-        blend = np.array(self.blend, np.float64)
-        for step, target in np.ndindex(blend.shape[0], blend.shape[2]):
-            wanted = targets[:, step, target].astype(np.float64)
-            seen = np.isfinite(wanted)
-            design = candidates[seen, step, :, target].astype(np.float64)
-            blend[step, :, target] += _ridge(design, wanted[seen], blend[step, :, target], penalty)
-        self.blend.assign(blend.astype(np.float32))
-
-    def compute_output_shape(
-        self, candidates_shape: tuple[Any, ...], features_shape: Any = None
-    ) -> tuple[Any, ...]:
-        """Return [B, H, K]."""
-        del features_shape
-        return (candidates_shape[0], candidates_shape[1], candidates_shape[3])
-
-
-def _ridge(design: np.ndarray, wanted: np.ndarray, before: np.ndarray, penalty: float) -> Any:
-    """Return the change of weights [C] that ridge regression asks for; none for too few rows."""
-    if len(design) <= 2 * len(before):
-        return np.zeros_like(before)
-    square = design.T @ design
-    size = np.trace(square) / len(square)
-    ridge = square + (penalty * size + 1e-9) * np.eye(len(square))
-    return np.linalg.solve(ridge, design.T @ (wanted - design @ before))

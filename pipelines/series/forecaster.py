@@ -21,14 +21,12 @@ from pipelines.batching import Batches
 from pipelines.corpus import EncodedCorpus
 from pipelines.feeding import predict_model
 from pipelines.layers.autoregression import SampledForecast, value_and_flag
+from pipelines.layers.blended_start import BlendedStart
 from pipelines.layers.conformal import ConformalQuantiles
 from pipelines.layers.forecast_heads import ForecastHead, ForecastOutput, ScaledLoss, with_window
 from pipelines.layers.horizon_decoders import DirectDecoder, RecurrentDecoder
 from pipelines.layers.quantiles import PinballLoss
 from pipelines.layers.recurrent import RecurrentStack
-from pipelines.layers.series_context import (
-    BlendedStart,
-)
 from pipelines.layers.series_scaling import to_scaled
 from pipelines.series.artifacts import SeriesArtifacts
 from pipelines.series.forecaster_config import ForecasterConfig
@@ -62,18 +60,16 @@ def _at_once(
 ) -> dict[str, Any]:
     """Forecast all steps from features of each: mean and quantiles in raw units."""
     features = _decoded(window, config, portable=portable)
-    # A mean of counts comes out of a softplus: there is no adding to it.
-    counts = config.head == "negative-binomial"
-    start = None if counts else BlendedStart(name="start")(window.candidates(), features)
+    start, spread = BlendedStart(name="start")(window.candidates(), window.calendar)
     head = ForecastHead(
         config.head,
         targets=artifacts.layout.K,
         levels=artifacts.levels,
-        center=float(counts),
+        center=float(config.head == "negative-binomial"),
         seed=config.seed,
         name="head",
     )
-    params = keras.layers.Identity(name="params")(head(features, window.scaling, start))
+    params = keras.layers.Identity(name="params")(head(features, window.scaling, start, spread))
     output = ForecastOutput(
         config.head, levels=artifacts.levels, log=artifacts.settings["log"], name="output"
     )
@@ -151,13 +147,13 @@ def warm_start(model: keras.Model, corpus: EncodedCorpus, *, seed: int) -> None:
         return
     rows = np.sort(np.random.default_rng(seed).permutation(len(corpus))[:FITTED_WINDOWS])
     start = model.get_layer("start")
-    probe = keras.Model(model.inputs, [start.input[0], model.get_layer("window").output])
+    probe = keras.Model(model.inputs, [*start.input, model.get_layer("window").output])
     batch = corpus.gather(rows)
-    candidates, window = probe.predict(
+    candidates, calendar, window = probe.predict(
         [batch[tensor.name] for tensor in model.inputs], verbose=0, batch_size=256
     )
     targets = to_scaled(batch["target"][..., 0], window)
-    start.fit(candidates, np.asarray(targets))
+    start.fit(candidates, calendar, np.asarray(targets))
 
 
 def _inputs(artifacts: SeriesArtifacts) -> dict[str, Any]:

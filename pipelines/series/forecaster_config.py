@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from pipelines.config import RunConfig, require
+from pipelines.config import Cell, RunConfig, require
 from pipelines.datasets.series_options import SeriesOptions
 
 Architecture = Literal["direct", "encoder-decoder", "autoregressive"]
@@ -19,11 +19,13 @@ LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 class ForecasterConfig(RunConfig, SeriesOptions):
     """Settings of a recurrent forecaster."""
 
-    epochs: int = 8
-    batch_tokens: int = 12_288
+    epochs: int = 6
+    batch_tokens: int = 43_008
+    cell: Cell = "gru"
     bidirectional: bool = False
     input_dropout: float = 0.0
-    windows_per_epoch: int = 20_000
+    weight_decay: float = 0.01
+    windows_per_epoch: int = 15_360
     """Training windows drawn anew for every epoch; a long series has millions of them."""
 
     architecture: Architecture = "direct"
@@ -45,7 +47,7 @@ class ForecasterConfig(RunConfig, SeriesOptions):
     values are skewed."""
     patch: int | None = None
     """Steps of history read at once by the recurrent layers; none given: a 28th of the history."""
-    output_dropout: float = 0.2
+    output_dropout: float = 0.4
     """Share of the decoder's values dropped in training."""
     decoder_units: int = 128
     """Width of the layers that turn states into forecasts."""

@@ -36,7 +36,8 @@ class ScaledWindow:
         self.history = scaled["history"]
         slow = slow_features(artifacts.settings["calendar"])
         self.past_calendar = ops.take(given["calendar"][:, : self.steps], slow, axis=-1)
-        self.future = [given["calendar"][:, self.steps :]]
+        self.calendar = given["calendar"][:, self.steps :]
+        self.future = [self.calendar]
         if "known" in scaled:
             self.future.append(scaled["known"])
         self.raw = given["history"][..., : self.targets]
