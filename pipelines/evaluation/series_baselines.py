@@ -60,7 +60,8 @@ def baselines_of(
     started = _told(tell, f"{len(found)} plain rules", started)
     found |= statistical_outputs(train, test, levels, season, instead=found[SEASONAL], seed=seed)
     started = _told(tell, "statistical models", started)
-    found[BOOSTING] = LagBoosting(season, levels, seed).fit(train, valid).predict(test)
+    boosting = LagBoosting(season, levels, seed).fit(train, valid)
+    found[BOOSTING + boosting.partly] = boosting.predict(test, found[SEASONAL])
     _told(tell, BOOSTING, started)
     return found
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.evaluation.series_features import CHUNK, FeatureTable, feature_table
+from pipelines.evaluation.series_features import FeatureTable, chunk_of, feature_table
 from pipelines.evaluation.series_naive import future_targets
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ PAIRS = 160_000  # lines (window and step) a model learns from: a quarter of a m
 TUNING_PAIRS, TUNING_WINDOWS = 60_000, 1_000
 FEWEST_PAIRS = 20_000
 MOST_WINDOWS = 40_000
+MOST_TARGETS = PAIRS // FEWEST_PAIRS  # of more, a part is forecast
 ITERATIONS = 400  # for the median; half as many for the rest, a quarter to choose the form
 LEARNED = 12  # iterations times the learning rate
 _log = logging.getLogger(__name__)
@@ -68,17 +69,25 @@ class Form:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Lines of the table, drawn: features [L, C], actual and last values [L, K], scaled."""
+    """Lines of the table, drawn: features [L, C], actual and last values [L, K], scaled.
+
+    `like` is the table of a single window, which says what the columns are.
+    """
 
     features: Array
     actual: Array
     anchor: Array
-    categorical: Array
+    like: FeatureTable
 
     def of(self, target: int) -> tuple[Array, Array, Array]:
         """Features, actual and last values of one target where it is observed."""
         seen = ~np.isnan(self.actual[:, target])
-        return self.features[seen], self.actual[seen, target], self.anchor[seen, target]
+        features = self.features[np.ix_(seen, self.like.used(target))]
+        return features, self.actual[seen, target], self.anchor[seen, target]
+
+    def categorical(self, target: int) -> Array:
+        """Which of the features of a target hold codes of words."""
+        return np.asarray(self.like.categorical[self.like.used(target)])
 
 
 class _Trees:
@@ -122,7 +131,8 @@ class LagBoosting:
         seed: of the drawing of windows and columns.
 
     Attributes:
-        forms_: form in which each target is learned, chosen on validation windows.
+        boosted_: targets that are learned; of very many, some.
+        forms_: form in which each of them is learned, chosen on validation windows.
         models_: for each target, level (None: the mean) -> fitted model.
     """
 
@@ -133,15 +143,17 @@ class LagBoosting:
         """Choose forms on validation windows, learn from training windows and return self."""
         self.scaled_ = len(np.unique(train.series)) > 1
         self.targets_ = train.store.layout.K
-        pairs = self._pairs(train, max(FEWEST_PAIRS, PAIRS // self.targets_))
+        boosted = min(self.targets_, MOST_TARGETS)
+        self.boosted_ = np.linspace(0, self.targets_ - 1, boosted).astype(int).tolist()
+        pairs = self._pairs(train, PAIRS // boosted)
         total = np.nansum(np.abs(pairs.actual), axis=0)
         seen = np.maximum((~np.isnan(pairs.actual)).sum(axis=0), 1)
         self.size_ = np.where(total > 0, total / seen, 1.0)
         held_out = self._table(valid, TUNING_WINDOWS)
-        self.forms_, self.models_ = [], []
-        for target in range(self.targets_):
-            self.forms_.append(self._best_form(pairs, held_out, target))
-            self.models_.append(self._models(pairs, target))
+        self.forms_, self.models_ = {}, {}
+        for target in self.boosted_:
+            self.forms_[target] = self._best_form(pairs, held_out, target)
+            self.models_[target] = self._models(pairs, target)
         return self
 
     def _table(self, rows: WindowRows, most: int) -> _Pairs | None:
@@ -156,14 +168,15 @@ class LagBoosting:
         if each == 1 and len(rows) > most:
             rows = rows.select(np.sort(random.choice(len(rows), most, replace=False)))
         parts = []
-        for first in range(0, len(rows), CHUNK):
-            chunk = rows[first : first + CHUNK]
+        size = chunk_of(rows, self.season)
+        for first in range(0, len(rows), size):
+            chunk = rows[first : first + size]
             order = np.argsort(random.random((len(chunk), rows.horizon)), axis=1)
             parts.append(self._lines(chunk, order[:, :each]))
         columns = zip(*parts, strict=True)
         features, actual, anchor = (np.concatenate(list(column)) for column in columns)
-        categorical = feature_table(rows[:1], self.season, scaled=self.scaled_).categorical
-        return _Pairs(features, actual, anchor, categorical)
+        like = feature_table(rows[:1], self.season, scaled=self.scaled_)
+        return _Pairs(features, actual, anchor, like)
 
     def _lines(self, rows: WindowRows, steps: Array) -> tuple[Array, Array, Array]:
         """Features, actual and last values of the chosen steps [M, E] of windows."""
@@ -231,17 +244,33 @@ class LagBoosting:
             random_state=self.seed,
         )
         return _Trees(model).fit(
-            features, form.learned(actual, self._anchored(anchor, target)), pairs.categorical
+            features,
+            form.learned(actual, self._anchored(anchor, target)),
+            pairs.categorical(target),
         )
 
-    def predict(self, rows: WindowRows) -> Outputs:
-        """Forecast windows: mean [M, H, K] and quantiles [M, H, K, Q]."""
+    @property
+    def partly(self) -> str:
+        """What a name says of targets that are not learned, "" if all are."""
+        part = f" ({len(self.boosted_)} of {self.targets_} targets, else seasonal naive)"
+        return part * (len(self.boosted_) < self.targets_)
+
+    def predict(self, rows: WindowRows, instead: Outputs | None = None) -> Outputs:
+        """Forecast windows: mean [M, H, K] and quantiles [M, H, K, Q].
+
+        Args:
+            rows: M windows.
+            instead: forecasts for targets that are not learned; NaN where not given.
+        """
         shape = (len(rows), rows.horizon, self.targets_)
-        mean, quantiles = np.empty(shape), np.empty((*shape, len(self.levels)))
-        for first in range(0, len(rows), CHUNK):
-            chunk = slice(first, first + CHUNK)
+        mean, quantiles = np.full(shape, np.nan), np.full((*shape, len(self.levels)), np.nan)
+        if instead is not None:
+            mean[:], quantiles[:] = instead["mean"], instead["quantiles"]
+        size = chunk_of(rows, self.season)
+        for first in range(0, len(rows), size):
+            chunk = slice(first, first + size)
             table = feature_table(rows[chunk], self.season, scaled=self.scaled_)
-            for target in range(self.targets_):
+            for target in self.boosted_:
                 answer = self._answer(table, target)
                 mean[chunk, :, target] = answer[..., -1]
                 fitted = np.sort(answer[..., :-1], axis=-1)
@@ -251,7 +280,7 @@ class LagBoosting:
     def _answer(self, table: FeatureTable, target: int) -> Array:
         """Fitted levels and the mean, in units, [M, H, levels + 1]."""
         windows, horizon, width = table.values.shape
-        lines = table.values.reshape(-1, width)
+        lines = table.values.reshape(-1, width)[:, table.used(target)]
         anchor = self._anchored(table.anchor[:, target], target)[:, None]
         found = []
         for level, model in self.models_[target].items():

@@ -24,6 +24,8 @@ RECENT = (0, 1, 2, 3, 4, 5, 7, 9, 11)  # steps before the origin that are featur
 SEASONS_BACK = 3
 MOST_CATEGORIES = 200  # of a column of codes; the trees take 255
 CHUNK = 4096  # windows whose histories are held at a time
+CHUNK_VALUES = 8_000_000  # features held at a time, as float32 and before as float64
+OTHERS_SEEN = 4  # targets: of more, each is told from its own past and the last values of others
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,20 @@ class FeatureTable:
     Attributes:
         values: float32[M, H, C].
         categorical: which of the C columns hold codes of words, bool[C].
+        owner: target whose past a column tells, -1 where it is for all, int[C].
         anchor: last observed target, float64[M, K]; NaN where the window shows none.
         scale: what targets were divided by, float64[M, K].
     """
 
     values: Array
     categorical: Array
+    owner: Array
     anchor: Array
     scale: Array
+
+    def used(self, target: int) -> Array:
+        """Which columns a target is told from, bool[C]."""
+        return (self.owner == -1) | (self.owner == target)
 
 
 def feature_table(rows: WindowRows, season: int, *, scaled: bool) -> FeatureTable:
@@ -69,7 +77,29 @@ def feature_table(rows: WindowRows, season: int, *, scaled: bool) -> FeatureTabl
     categorical = np.zeros(values.shape[-1], bool)
     categorical[shared.shape[1] - len(codes) : shared.shape[1]] = codes
     categorical[len(categorical) - layout.G :] |= coded[layout.P :]
-    return FeatureTable(values, categorical, last_seen(targets), scale)
+    owner = _owners(numbers[0].shape[1], [part.shape[-1] for part in by_step], rows)
+    owner = np.insert(owner, numbers[0].shape[1], np.full(len(categorical) - len(owner), -1))
+    return FeatureTable(values, categorical, owner, last_seen(targets), scale)
+
+
+def _owners(shown: int, by_step: list[int], rows: WindowRows) -> Array:
+    """Return whose past each column tells, for those at both ends of the table, int[.]."""
+    targets = rows.store.layout.K
+    owner = np.full(shown + sum(by_step), -1)
+    if targets <= OTHERS_SEEN:
+        return owner
+    turns = np.arange(owner.size) % targets  # columns of targets stand in turns
+    last = targets * sum(lag < rows.history for lag in RECENT)
+    owner[:last] = turns[:last]  # then come the last values, which are for all
+    owner[last + targets : shown] = turns[: shown - last - targets]
+    owner[shown : shown + by_step[0]] = turns[: by_step[0]]
+    return owner
+
+
+def chunk_of(rows: WindowRows, season: int) -> int:
+    """Return for how many windows the features are made at a time, so that memory is bounded."""
+    width = feature_table(rows[:1], season, scaled=True).values.shape[-1]
+    return int(np.clip(CHUNK_VALUES // (rows.horizon * width), 1, CHUNK))
 
 
 def _is_coded(column: Column) -> bool:

@@ -5,7 +5,7 @@ import pytest
 
 from pipelines.datasets.series import Column, Frequency, SeriesLayout, SeriesStore, WindowRows
 from pipelines.errors import EvaluationError
-from pipelines.evaluation import series_boosting, series_statistical
+from pipelines.evaluation import series_boosting, series_features, series_statistical
 from pipelines.evaluation.backtest import LEVELS, backtest_of, mase_scales, values_at, wall_clock
 from pipelines.evaluation.forecasting import score_forecasts
 from pipelines.evaluation.series_baselines import BOOSTING, baselines_of
@@ -337,3 +337,35 @@ def test_a_week_is_no_season_of_days(monkeypatch):
     naive = naive_outputs(train, test, LEVELS, 24)
     found = statistical_outputs(train, test, LEVELS, 24, instead=naive[SEASONAL], seed=1)
     assert not any("168" in name for name in found)
+
+
+def test_of_many_targets_some_are_boosted_each_from_its_own_past(monkeypatch):
+    monkeypatch.setattr(series_boosting, "MOST_TARGETS", 2)
+    random = np.random.default_rng(2)
+    values = np.hstack([waves(300, seed=n, level=20 + 10 * n) for n in range(6)])
+    train, valid, test = split(store_of(values + random.normal(size=values.shape)), 30, 4)
+    table = feature_table(test[:5], 24, scaled=False)
+    for target in (0, 3):
+        recent = table.values[:, 0][:, table.owner == target]
+        np.testing.assert_allclose(
+            recent[:, 0], values_at(test.store.values, test[:5], [0])[:, 0, target]
+        )
+        assert np.nanmax(np.abs(recent - (20 + 10 * target))) < 12, "no other target's past"
+    assert table.used(3).sum() < 0.4 * len(table.owner)
+    naive = naive_outputs(train, test, LEVELS, 24)[SEASONAL]
+    model = LagBoosting(24, LEVELS, 1).fit(train, valid)
+    found = model.predict(test, naive)
+    same = (found["mean"] == naive["mean"]).all(axis=(0, 1))
+    assert same.tolist() == [False, True, True, True, True, False]
+    assert model.partly == " (2 of 6 targets, else seasonal naive)"
+    actual = backtest_of(test, {}).actual
+    for target in (0, 5):
+        error = np.abs(found["mean"] - actual)[..., target].mean()
+        assert error < 0.9 * np.abs(actual[..., target] - actual[..., target].mean()).mean()
+
+
+def test_features_are_made_a_bounded_number_at_a_time(monkeypatch):
+    _, _, test = split(store_of(waves(2000)), 48, 4)
+    width = feature_table(test[:1], 24, scaled=True).values.shape[-1]
+    monkeypatch.setattr(series_features, "CHUNK_VALUES", 10 * 4 * width)
+    assert series_features.chunk_of(test, 24) == 10
