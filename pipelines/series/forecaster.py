@@ -32,7 +32,7 @@ from pipelines.series.artifacts import SeriesArtifacts
 from pipelines.series.forecaster_config import ForecasterConfig
 from pipelines.series.scaled_window import ScaledWindow
 
-FITTED_WINDOWS = 4096  # that simple forecasts are blended on
+FITTED_WINDOWS = 12_288  # that simple forecasts are blended on
 PATCHES = 28  # of a window, about: steps that the recurrent stack reads
 
 
