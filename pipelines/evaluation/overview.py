@@ -11,11 +11,30 @@ from pipelines.evaluation import plots, wording
 from pipelines.evaluation.sections import Figure, Table
 
 LABELS_SIDE_BY_SIDE = 6
+MOST_SHOWN = 3  # baselines at the top of the report
 
 
-def score_table(scores: Sequence[Mapping[str, Any]]) -> Table:
-    """Every score with its interval, and each baseline's with the paired difference."""
-    names = list(dict.fromkeys(name for score in scores for name in score["baselines"]))
+def strongest(score: Mapping[str, Any]) -> list[str]:
+    """Return the names of the baselines that come nearest to a score, or pass it; the best first.
+
+    The few that a reader asks about: all of them, as long as they are few.
+    """
+    if len(score["baselines"]) <= MOST_SHOWN:
+        return list(score["baselines"])
+    target, sign = score.get("target"), -1 if score["better"] == "higher" else 1
+
+    def rank(name: str) -> float:
+        value = score["baselines"][name]
+        return abs(value - target) if target is not None else sign * value
+
+    return sorted(score["baselines"], key=rank)[:MOST_SHOWN]
+
+
+def score_table(scores: Sequence[Mapping[str, Any]], headline: Mapping[str, Any]) -> Table:
+    """Every score with its interval, and the strongest baselines' with the paired difference."""
+    known = dict.fromkeys(name for score in scores for name in score["baselines"])
+    names = strongest(headline) if len(known) > MOST_SHOWN else list(known)
+    weaker = len(known) - len(names)
     return Table(
         columns=["score", "model", "95 % interval", *names],
         rows=[
@@ -27,7 +46,8 @@ def score_table(scores: Sequence[Mapping[str, Any]]) -> Table:
             ]
             for score in scores
         ],
-        caption="Scores on the test rows; below each baseline's, the model's difference from it.",
+        caption="Scores on the test rows; below each baseline's, the model's difference from it."
+        + (f" {weaker} weaker baselines are further down and in report.json." if weaker else ""),
     )
 
 

@@ -117,11 +117,13 @@ def _check_score(score: Mapping[str, Any], number: int) -> None:
 
 def _page_context(report: dict[str, Any], sections: Sequence[Section]) -> dict[str, Any]:
     data, training = report["data"] or {}, report["training"] or {}
+    headline = headline_score(report)
     return {
         "report": report,
-        "score": headline_score(report),
+        "score": headline,
+        "strongest": overview.strongest(headline),
         "sections": sections,
-        "score_table": overview.score_table(report["scores"]),
+        "score_table": overview.score_table(report["scores"], headline),
         "training_sentence": overview.training_sentence(training),
         "curves": overview.learning_figures(training),
         "data_counts": overview.data_counts(data),

@@ -166,7 +166,8 @@ def test_a_score_with_a_target_is_told_by_its_distance():
 
 
 def test_the_table_says_what_is_best():
-    row = score_table([coverage(0.81, 0.86, -0.05, 0.01)]).rows[0]
+    score = coverage(0.81, 0.86, -0.05, 0.01)
+    row = score_table([score], score).rows[0]
     assert row[0] == "coverage of the 80 % interval, best is 0.800"
     assert "−5.0 points nearer" in str(row[3])
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from rich.console import Console
 
 from pipelines.errors import EvaluationError
-from pipelines.evaluation import plots, wording
+from pipelines.evaluation import overview, plots, wording
 from pipelines.evaluation.index import write_index
 from pipelines.evaluation.plain import plain
 from pipelines.evaluation.predictions import write_predictions
@@ -330,3 +330,14 @@ def test_evaluation_imports_no_tensorflow():
     names = ", ".join(f"pipelines.evaluation.{path.stem}" for path in modules)
     code = f"import {names}, sys; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_of_many_baselines_the_strongest_come_first():
+    baselines = {f"rule {number}": 0.5 + number / 10 for number in (3, 1, 5, 2, 4)}
+    score = {"name": "mase", "value": 0.4, "better": "lower", "baselines": baselines}
+    assert overview.strongest(score) == ["rule 1", "rule 2", "rule 3"]
+    assert overview.strongest(score | {"better": "higher"})[0] == "rule 5"
+    near = overview.strongest(score | {"better": "target", "target": 0.8})
+    assert near[0] == "rule 3"
+    few = {"b": 1.0, "a": 0.2}
+    assert overview.strongest(score | {"baselines": few}) == ["b", "a"]
