@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipelines.datasets.series_frequency import DAY
 from pipelines.evaluation.backtest import values_at
 from pipelines.evaluation.series_climate import Climatology
-from pipelines.evaluation.series_residuals import StepResiduals
+from pipelines.evaluation.series_residuals import ROWS_OF_ITS_OWN, StepResiduals
 
 if TYPE_CHECKING:
     from pipelines.datasets.series import WindowRows
@@ -26,6 +26,7 @@ DRIFT = "drift"
 CLIMATE = "training mean by season"
 WEEK_DAYS, WEEKS_ENOUGH = 7, 8
 TRAIN_ROWS = 20_000  # origins whose residuals are measured; more change no quantile
+TRAIN_VALUES = 6_000_000  # of their windows: 48 MB, several times
 
 
 def past_targets(rows: WindowRows) -> Array:
@@ -98,7 +99,8 @@ def naive_outputs(
     Raises:
         EvaluationError: there is no training window, or a step that is never observed.
     """
-    fitted = drawn(train, TRAIN_ROWS)
+    values = (train.history + train.horizon) * train.store.layout.K
+    fitted = drawn(train, min(TRAIN_ROWS, max(ROWS_OF_ITS_OWN, TRAIN_VALUES // values)))
     found = {}
     for name, points in _rules(train, season).items():
         spread = StepResiduals(levels)

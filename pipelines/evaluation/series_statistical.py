@@ -79,7 +79,7 @@ def statistical_outputs(
     return found
 
 
-def _models(season: int, rows: int, week: int) -> dict[str, Callable[[], Any]]:
+def _models(season: int, forecasts: int, week: int) -> dict[str, Callable[[], Any]]:
     """Name -> maker of a model."""
     from statsforecast.models import MSTL as Decomposition
     from statsforecast.models import AutoETS, AutoTheta
@@ -91,7 +91,7 @@ def _models(season: int, rows: int, week: int) -> dict[str, Callable[[], Any]]:
     }
     if week:
         models[f"{THETA}, season {week}"] = lambda: AutoTheta(season_length=week)
-    if week and rows <= MOST_TWICE:
+    if week and forecasts <= MOST_TWICE:
         models[f"{MSTL}, seasons {season} and {week}"] = lambda: Decomposition([season, week])
     elif 1 < season <= MOST_DECOMPOSED:
         models[MSTL] = lambda: Decomposition(season)

@@ -5,7 +5,12 @@ import pytest
 
 from pipelines.datasets.series import Column, Frequency, SeriesLayout, SeriesStore, WindowRows
 from pipelines.errors import EvaluationError
-from pipelines.evaluation import series_boosting, series_features, series_statistical
+from pipelines.evaluation import (
+    series_boosting,
+    series_features,
+    series_naive,
+    series_statistical,
+)
 from pipelines.evaluation.backtest import LEVELS, backtest_of, mase_scales, values_at, wall_clock
 from pipelines.evaluation.forecasting import score_forecasts
 from pipelines.evaluation.series_baselines import BOOSTING, baselines_of
@@ -25,7 +30,7 @@ from pipelines.evaluation.series_naive import (
     seasonal_naive,
 )
 from pipelines.evaluation.series_residuals import StepResiduals
-from pipelines.evaluation.series_statistical import ETS, THETA, statistical_outputs
+from pipelines.evaluation.series_statistical import ETS, MSTL, THETA, statistical_outputs
 
 HOUR = 3600
 HOURLY = Frequency("second", HOUR, "h")
@@ -369,3 +374,26 @@ def test_features_are_made_a_bounded_number_at_a_time(monkeypatch):
     width = feature_table(test[:1], 24, scaled=True).values.shape[-1]
     monkeypatch.setattr(series_features, "CHUNK_VALUES", 10 * 4 * width)
     assert series_features.chunk_of(test, 24) == 10
+
+
+def test_residuals_of_many_targets_are_measured_at_fewer_origins(monkeypatch):
+    monkeypatch.setattr(series_naive, "TRAIN_VALUES", 250 * 52 * 3)
+    wide = np.hstack([waves(700, seed=n) for n in range(3)])
+    train, _, test = split(store_of(wide), 48, 4)
+    fitted = []
+    fit = StepResiduals.fit
+
+    def told(spread, rows, *rest):
+        fitted.append(len(rows))
+        return fit(spread, rows, *rest)
+
+    monkeypatch.setattr(StepResiduals, "fit", told)
+    naive_outputs(train, test, LEVELS, 24)
+    assert len(train) > 250
+    assert set(fitted) == {250}
+
+
+def test_two_seasons_are_taken_apart_only_for_few_forecasts():
+    few, many = (series_statistical._models(24, count, 168) for count in (300, 301))
+    assert f"{MSTL}, seasons 24 and 168" in few
+    assert MSTL in many
