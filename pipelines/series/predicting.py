@@ -53,12 +53,12 @@ def predict_table(artifacts: SeriesArtifacts, version: Path, options: ForecastOp
     with _as_file(options.file) as path:
         rows = recent_windows(path, artifacts.layout, reading)
     outputs = _served(rows, version)
-    quantiles = outputs["quantiles"]
-    outputs["median"] = quantiles_at(quantiles, artifacts.levels, [0.5])[..., 0]
-    outputs["quantiles"] = quantiles_at(quantiles, artifacts.levels, levels)
-    write_forecasts(sys.stdout, rows, outputs, levels)
+    every = outputs["quantiles"]
+    outputs["median"] = quantiles_at(every, artifacts.levels, [0.5])[..., 0]
+    asked = outputs | {"quantiles": quantiles_at(every, artifacts.levels, levels)}
+    write_forecasts(sys.stdout, rows, asked, levels)
     if options.plot is not None:
-        plot_forecasts(options.plot, rows, outputs, levels)
+        plot_forecasts(options.plot, rows, outputs, artifacts.levels)
     return 0
 
 
