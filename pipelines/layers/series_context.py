@@ -44,7 +44,8 @@ class SeasonalLags(keras.layers.Layer):
         """Return the lagged values."""
         places = self.places(values.shape[1])
         picked = ops.take(values, places.ravel(), axis=1)
-        return ops.reshape(picked, (-1, *places.shape, values.shape[-1]))
+        # Not -1: a window shorter than the season has no lag, and nothing tells its rows.
+        return ops.reshape(picked, (ops.shape(values)[0], *places.shape, values.shape[-1]))
 
     def places(self, length: int) -> np.ndarray:
         """Return the step of the window behind each value, int[H, L]."""

@@ -196,10 +196,11 @@ def to_scaled(values: Any, window: Any) -> Any:
         window: scaling of their windows, float32[B, K, 4].
     """
     location, scale, unit, kind = _parts(values, window)
+    # `kind == 0` of a symbolic tensor is the bool False: Python compares identities.
     known = ops.where(ops.isnan(values), 0.0, values)
     ratio = known / unit
-    logged = ops.where(kind == 1, ops.log1p(ops.maximum(ratio, 0.0)), ops.arcsinh(ratio))
-    scaled = (ops.where(kind == 0, known, logged) - location) / scale
+    logged = ops.where(ops.equal(kind, 1.0), ops.log1p(ops.maximum(ratio, 0.0)), ops.arcsinh(ratio))
+    scaled = (ops.where(ops.equal(kind, 0.0), known, logged) - location) / scale
     return ops.where(ops.isnan(values), values, scaled)
 
 
@@ -214,10 +215,11 @@ def to_raw(values: Any, window: Any) -> Any:
     """
     location, scale, unit, kind = _parts(values, window)
     shifted = values * scale + location
-    bounded = ops.clip(shifted, ops.where(kind == 1, 0.0, -LARGEST_EXPONENT), LARGEST_EXPONENT)
+    least = ops.where(ops.equal(kind, 1.0), 0.0, -LARGEST_EXPONENT)
+    bounded = ops.minimum(ops.maximum(shifted, least), LARGEST_EXPONENT)
     # Each branch gets harmless values where the other is taken: no gradient becomes NaN.
-    grown = ops.where(kind == 1, ops.expm1(bounded), ops.sinh(bounded)) * unit
-    return ops.where(kind == 0, shifted, grown)
+    grown = ops.where(ops.equal(kind, 1.0), ops.expm1(bounded), ops.sinh(bounded)) * unit
+    return ops.where(ops.equal(kind, 0.0), shifted, grown)
 
 
 def _parts(values: Any, window: Any) -> list[Any]:

@@ -220,7 +220,7 @@ def _decoded(window: ScaledWindow, config: ForecasterConfig, *, portable: bool) 
     decoder = DirectDecoder(
         window.horizon,
         units=config.decoder_units,
-        dropout=config.output_dropout,
+        dropout=config.decoder_dropout,
         seed=config.seed,
         name="decoder",
     )

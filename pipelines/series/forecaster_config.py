@@ -24,6 +24,7 @@ class ForecasterConfig(RunConfig, SeriesOptions):
     cell: Cell = "gru"
     bidirectional: bool = False
     input_dropout: float = 0.0
+    learning_rate: float = 4e-3
     weight_decay: float = 0.01
     windows_per_epoch: int = 15_360
     """Training windows drawn anew for every epoch; a long series has millions of them."""
@@ -48,7 +49,9 @@ class ForecasterConfig(RunConfig, SeriesOptions):
     patch: int | None = None
     """Steps of history read at once by the recurrent layers; none given: a 28th of the history."""
     output_dropout: float = 0.4
-    """Share of the decoder's values dropped in training."""
+    """Share of what was read of the history dropped in training, where the decoder takes it."""
+    decoder_dropout: float = 0.1
+    """Share of the values dropped in training within the decoder of a direct forecast."""
     decoder_units: int = 128
     """Width of the layers that turn states into forecasts."""
     paths: int = 100
@@ -62,6 +65,8 @@ class ForecasterConfig(RunConfig, SeriesOptions):
         SeriesOptions.__post_init__(self)
         for name in ("windows_per_epoch", "decoder_units", "paths"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in ("output_dropout", "decoder_dropout"):
+            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         levels = self.quantiles
         usable = 0.5 in levels and all(0 < level < 1 for level in levels)
         require(

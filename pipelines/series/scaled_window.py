@@ -61,8 +61,8 @@ class ScaledWindow:
 
     def ahead(self) -> Any:
         """Return what is known of every step of the horizon, float32[B, H, E]."""
-        flat = ops.reshape(self.lags, (-1, self.horizon, self.lags.shape[2] * self.targets))
-        return ops.concatenate([*self.future, flat], axis=-1)
+        lags = [self.lags[:, :, lag] for lag in range(self.lags.shape[2])]
+        return ops.concatenate([*self.future, *lags], axis=-1)
 
     def candidates(self) -> Any:
         """Return simple forecasts, float32[B, H, C, K]: the last value, a mean, past seasons."""

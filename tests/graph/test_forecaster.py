@@ -50,13 +50,7 @@ CASES = {
 }  # fmt: skip
 
 
-NO_LAGS = pytest.mark.xfail(strict=True, reason="lags of a window shorter than a season")
-
-
-@pytest.mark.parametrize(
-    "case",
-    [pytest.param(it, marks=NO_LAGS) if it == "no season in sight" else it for it in CASES],
-)
+@pytest.mark.parametrize("case", CASES)
 def test_any_forecaster_learns_and_serves_what_it_learned(tmp_path, case):
     calendar, settings = CASES[case]
     path = table(tmp_path, **calendar)
@@ -153,7 +147,6 @@ def test_a_missing_target_counts_nothing(season):
     assert np.isfinite(expected).all()
 
 
-@pytest.mark.xfail(strict=True, reason="to_scaled compares symbolic tensors with ==")
 @pytest.mark.parametrize("settings", [{}, {"scaling": "mean", "head": "gaussian"}], ids=str)
 def test_a_model_of_another_unit_gives_the_same_forecasts_in_that_unit(tmp_path, settings):
     found = {}

@@ -197,3 +197,15 @@ def test_statistics_of_other_columns_are_refused():
     layer = SeriesScaling(1, past=[0])
     with pytest.raises(ConfigError, match=r"'center' has 0 value\(s\), expected 1; measure"):
         layer.set_statistics(fit_statistics([series()], targets=1))
+
+
+@pytest.mark.parametrize("kind", [0.0, 1.0, 2.0])
+def test_a_graph_of_keras_tensors_scales_as_values_do(kind):
+    values = np.array([[[0.5], [20.0], [NAN]]], np.float32)
+    window = np.array([[[3.0, 2.0, 5.0, kind]]], np.float32)
+    given_values, given_window = keras.Input((None, 1)), keras.Input((1, 4))
+    inputs = [given_values, given_window]
+    scaled = keras.Model(inputs, to_scaled(given_values, given_window))([values, window])
+    raw = keras.Model(inputs, to_raw(given_values, given_window))([values[:, :2], window])
+    np.testing.assert_allclose(numpy(scaled), numpy(to_scaled(values, window)), rtol=1e-6)
+    np.testing.assert_allclose(numpy(raw), numpy(to_raw(values[:, :2], window)), rtol=1e-6)
