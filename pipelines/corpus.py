@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from pipelines.errors import DataError
 
@@ -181,9 +182,16 @@ class EncodedCorpus:
         return np.asarray(self._maps[name][rows])
 
     def _gather_windows(self, name: str, rows: np.ndarray) -> np.ndarray:
-        steps = np.arange(self._features[name]["length"])
+        flat, length = np.asarray(self._maps[name]), self._features[name]["length"]
         self._forget_now_and_then(2 * len(rows))
-        return np.asarray(self._maps[name][self._places[name][rows][:, None] + steps])
+        # One line a possible window, overlapping in memory: a window is then one copy, not T.
+        windows = as_strided(
+            flat,
+            (len(flat) - length + 1, length * int(np.prod(flat.shape[1:]))),
+            (flat.strides[0], flat.itemsize),
+            writeable=False,
+        )
+        return windows[self._places[name][rows]].reshape(-1, length, *flat.shape[1:])
 
     def _gather_ragged(self, name: str, rows: np.ndarray) -> np.ndarray:
         values = self._maps[name]

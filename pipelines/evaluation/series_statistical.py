@@ -33,6 +33,7 @@ MOST_STEPS = 1_500_000  # that a model runs over, of all rows and targets
 MOST_DECOMPOSED = 400  # steps of a season: with 1,440, a forecast of MSTL takes half a second
 MOST_LOOKED_BACK = 2000  # steps of one forecast, or three seasons
 MOST_TWICE = 300  # with a second season, MSTL takes 100 ms
+WILD = 1000  # times the largest value of a series: a forecast this far has failed
 SEASONS_FITTED = 28
 _log = logging.getLogger(__name__)
 
@@ -179,8 +180,9 @@ class _Past:
             found.append((answer["mean"], _quantiles(answer, levels)))
         mean = np.stack([each for each, _ in found], axis=-1)
         quantiles = np.stack([each for _, each in found], axis=1)
-        if not (np.isfinite(mean).all() and np.isfinite(quantiles).all()):
-            return False
+        largest = WILD * max(float(np.nanmax(np.abs(self.values))), 1e-12)
+        if not (np.abs(mean) <= largest).all() or not (np.abs(quantiles) <= largest).all():
+            return False  # not a number, or an explosion: multiplicative errors meet a gap
         outputs["mean"][row], outputs["quantiles"][row] = mean, np.sort(quantiles, axis=-1)
         return True
 

@@ -32,7 +32,8 @@ from pipelines.series.artifacts import SeriesArtifacts
 from pipelines.series.forecaster_config import ForecasterConfig
 from pipelines.series.scaled_window import ScaledWindow
 
-FITTED_WINDOWS = 12_288  # that simple forecasts are blended on
+FITTED_VALUES = 300_000  # of targets, that simple forecasts are blended on
+PROBED_AT_ONCE = 256  # windows
 PATCHES = 28  # of a window, about: steps that the recurrent stack reads
 
 
@@ -59,8 +60,8 @@ def _at_once(
     window: ScaledWindow, config: ForecasterConfig, artifacts: SeriesArtifacts, *, portable: bool
 ) -> dict[str, Any]:
     """Forecast all steps from features of each: mean and quantiles in raw units."""
+    start, spread = BlendedStart(name="start")(window.candidates, window.calendar)
     features = _decoded(window, config, portable=portable)
-    start, spread = BlendedStart(name="start")(window.candidates(), window.calendar)
     head = ForecastHead(
         config.head,
         targets=artifacts.layout.K,
@@ -69,7 +70,8 @@ def _at_once(
         seed=config.seed,
         name="head",
     )
-    params = keras.layers.Identity(name="params")(head(features, window.scaling, start, spread))
+    params = head(features, window.scaling, start, spread)
+    params = keras.layers.Identity(name="params")(params)
     output = ForecastOutput(
         config.head, levels=artifacts.levels, log=artifacts.settings["log"], name="output"
     )
@@ -92,7 +94,7 @@ def _sampled(
     }
     sampled = SampledForecast(artifacts.levels, decoder=decoder, name="paths")
     last = value_and_flag(to_scaled(window.raw[:, -1:], window.scaling))[:, 0]
-    return sampled(last, window.ahead(), window.scaling, state)
+    return sampled(last, window.ahead, window.scaling, state)
 
 
 def learner(model: keras.Model, config: ForecasterConfig) -> keras.Model:
@@ -145,15 +147,17 @@ def warm_start(model: keras.Model, corpus: EncodedCorpus, *, seed: int) -> None:
     """Fit the blend of simple forecasts by ridge regression on some training windows."""
     if "start" not in {layer.name for layer in model.layers}:
         return
-    rows = np.sort(np.random.default_rng(seed).permutation(len(corpus))[:FITTED_WINDOWS])
     start = model.get_layer("start")
     probe = keras.Model(model.inputs, [*start.input, model.get_layer("window").output])
-    batch = corpus.gather(rows)
-    candidates, calendar, window = probe.predict(
-        [batch[tensor.name] for tensor in model.inputs], verbose=0, batch_size=256
-    )
-    targets = to_scaled(batch["target"][..., 0], window)
-    start.fit(candidates, calendar, np.asarray(targets))
+    count = FITTED_VALUES // int(np.prod(model.outputs[1].shape[1:]))
+    rows = np.sort(np.random.default_rng(seed).permutation(len(corpus))[:count])
+    names = [tensor.name for tensor in model.inputs]
+    parts: list[tuple[np.ndarray, ...]] = []
+    for first in range(0, len(rows), PROBED_AT_ONCE):
+        batch = corpus.gather(rows[first : first + PROBED_AT_ONCE], [*names, "target"])
+        candidates, calendar, window = probe.predict_on_batch([batch[name] for name in names])
+        parts.append((candidates, calendar, np.asarray(to_scaled(batch["target"][..., 0], window))))
+    start.fit(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _inputs(artifacts: SeriesArtifacts) -> dict[str, Any]:
@@ -192,7 +196,12 @@ def _encoded(
         recent = steps[:, window.steps - count * size :]
         steps = ops.reshape(recent, (-1, count, size * steps.shape[-1]))
         steps = keras.layers.Dense(config.units, name="patches")(steps)
-    stack = _stack(config, portable=portable, return_state=not reads_states(config), name="encoder")
+    stack = _stack(
+        config,
+        portable=portable,
+        return_state=not reads_states(config),
+        name="encoder",
+    )
     if reads_states(config):
         return stack(steps), []
     states, *final = stack(steps)
@@ -207,7 +216,7 @@ def reads_states(config: ForecasterConfig) -> bool:
 def _decoded(window: ScaledWindow, config: ForecasterConfig, *, portable: bool) -> Any:
     """Return features of every step of the horizon, float32[B, H, D]."""
     states, final = _encoded(window, config, portable=portable)
-    ahead = window.ahead()
+    ahead = window.ahead
     if config.architecture == "encoder-decoder":
         stack = _stack(config, portable=portable).settings
         written = RecurrentDecoder(window.horizon, stack=stack, seed=config.seed, name="writer")
@@ -215,7 +224,7 @@ def _decoded(window: ScaledWindow, config: ForecasterConfig, *, portable: bool) 
     ends = [states[:, -1]]
     if config.bidirectional:  # the backward half has read everything at the first step
         ends = [states[:, -1, : config.units], states[:, 0, config.units :]]
-    context = ops.concatenate([*ends, *window.context()], axis=-1)
+    context = ops.concatenate([*ends, *window.context], axis=-1)
     context = keras.layers.Dropout(config.output_dropout, seed=config.seed)(context)
     decoder = DirectDecoder(
         window.horizon,

@@ -19,12 +19,13 @@ LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 class ForecasterConfig(RunConfig, SeriesOptions):
     """Settings of a recurrent forecaster."""
 
-    epochs: int = 6
+    epochs: int = 7
     batch_tokens: int = 43_008
     cell: Cell = "gru"
     bidirectional: bool = False
     input_dropout: float = 0.0
-    learning_rate: float = 4e-3
+    learning_rate: float = 3e-3
+    weight_average: float = 0.99
     weight_decay: float = 0.01
     windows_per_epoch: int = 15_360
     """Training windows drawn anew for every epoch; a long series has millions of them."""

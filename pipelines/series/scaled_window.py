@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ class ScaledWindow:
         scaled = to_scaled(raw, self.scaling)
         return ops.where(ops.isfinite(scaled), scaled, 0.0)
 
+    @cached_property
     def context(self) -> list[Any]:
         """Return vectors float32[B, ...] that describe the window's end."""
         means = recent_stretches(self.steps, self.season)
@@ -59,11 +61,13 @@ class ScaledWindow:
         weather = RecentValues(back, [self.season], name="recent_covariates")(others)
         return [self.static, recent, weather]
 
+    @cached_property
     def ahead(self) -> Any:
         """Return what is known of every step of the horizon, float32[B, H, E]."""
         lags = [self.lags[:, :, lag] for lag in range(self.lags.shape[2])]
         return ops.concatenate([*self.future, *lags], axis=-1)
 
+    @cached_property
     def candidates(self) -> Any:
         """Return simple forecasts, float32[B, H, C, K]: the last value, a mean, past seasons."""
         last = ops.repeat(self.carried[:, None, None, -1], self.horizon, axis=1)

@@ -327,6 +327,24 @@ def test_a_year_of_minutes_is_not_looked_back_upon(monkeypatch):
     assert list(found) == [ETS]
 
 
+def test_a_forecast_that_explodes_has_failed(monkeypatch):
+    train, _, test = split(store_of(waves(600)), 48, 6)
+    naive = naive_outputs(train, test, LEVELS, 24)[SEASONAL]
+
+    class Exploding:
+        def fit(self, past):
+            return self
+
+        def forward(self, past, h, level):
+            ends = {f"{side}-{it}": np.full(h, 1e40) for side in ("lo", "hi") for it in level}
+            return {"mean": np.zeros(h)} | ends
+
+    monkeypatch.setattr(series_statistical, "_models", lambda *_: {ETS: Exploding})
+    found = statistical_outputs(train, test, LEVELS, 24, instead=naive, seed=1)
+    for outputs in found.values():
+        np.testing.assert_array_equal(outputs["quantiles"], naive["quantiles"])
+
+
 def test_work_on_many_targets_is_bounded(monkeypatch):
     random = np.random.default_rng(1)
     wide = [waves(300) + random.normal(size=(300, 30)) for _ in range(5)]
