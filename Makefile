@@ -18,7 +18,7 @@ help: ## list all targets
 	@echo "Targets (TASK is one of: $(TASKS)):"
 	@echo
 	@echo "  train-TASK     train, export, verify, evaluate, report     DATA= ARGS=\"--epochs 3\""
-	@echo "  predict-TASK   run the latest model                        TEXT=\"...\" or FILE=lines.txt (- for stdin)"
+	@echo "  predict-TASK   run the latest model                        TEXT=\"...\" or FILE=lines.txt, recent.csv (- for stdin)"
 	@echo "  evaluate-TASK  score the latest model on labelled rows     DATA= MODEL="
 	@echo "  check-TASK     look at data before training                DATA="
 	@echo "  data-TASK      fetch, read and split a data set            DATA="
