@@ -67,7 +67,7 @@ def _level_figure(evidence: Evidence) -> Figure:
     worst = max(range(len(levels)), key=lambda place: abs(observed[place].value - levels[place]))
     caption = (
         "Share of values that came at or below each quantile, over its level, with 95 % intervals. "
-        "Points above the dashed line: quantiles lie too high; below it: too low. Largest gap: "
+        "Points above the dashed line: quantiles lie too high; below it: too low. Farthest off: "
         f"{number(observed[worst].value, 'fraction')} at level {levels[worst]:g}."
     )
     spoken = "; ".join(

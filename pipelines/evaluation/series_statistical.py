@@ -33,7 +33,7 @@ MOST_STEPS = 1_500_000  # that a model runs over, of all rows and targets
 MOST_DECOMPOSED = 400  # steps of a season: with 1,440, a forecast of MSTL takes half a second
 MOST_LOOKED_BACK = 2000  # steps of one forecast, or three seasons
 MOST_TWICE = 300  # with a second season, MSTL takes 100 ms
-WILD = 1000  # times the largest value of a series: a forecast this far has failed
+WILD = 10  # times the largest value of a series: a forecast this far has failed
 SEASONS_FITTED = 28
 _log = logging.getLogger(__name__)
 
