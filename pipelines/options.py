@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.errors import ConfigError
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
@@ -48,3 +50,8 @@ class TextPredictOptions(PredictOptions):
     """A file with one text a line, or - for standard input: one JSON line comes out for each."""
     json: bool = False
     """Print JSON for --text as well."""
+
+    def __post_init__(self) -> None:
+        """Refuse neither and both, before a model is looked for."""
+        if (self.text is None) == (self.file is None):
+            raise ConfigError("predict needs one of --text and --file (in Make: TEXT= or FILE=)")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from rich.console import Console
 
-from pipelines.errors import ConfigError, DataError
+from pipelines.errors import DataError
 from pipelines.evaluation.plain import plain
 from pipelines.export.loading import load_served
 from pipelines.options import PredictOptions, TextPredictOptions
@@ -46,8 +46,6 @@ class TextTask(Task[E, C]):
 
     def predict(self, version: Path, options: Any) -> int:
         """Print the answer for one text, or one JSON line for each line of a file."""
-        if (options.text is None) == (options.file is None):
-            raise ConfigError("predict needs one of --text and --file (in Make: TEXT= or FILE=)")
         if options.file is not None:
             return _predict_stream(self, version, options.file)
         outputs = load_served(version).call(self.predict_inputs([options.text]))
