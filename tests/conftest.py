@@ -24,7 +24,6 @@ def root():
     return ROOT
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(items):
     """Keep tests that share what is costly to make in one process: a file, or one task's cases."""
     for item in items:
