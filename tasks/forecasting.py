@@ -69,8 +69,9 @@ class Forecasting(Task[Window, ForecastingConfig]):
     def without_known(self, rows: Splits[Window], training: Splits[Window]) -> Splits[Window]:
         """Leave out windows of the model's own series up to the end of their validation part."""
         fresh, valid = _windows(rows.test), _windows(training.valid)
-        known = np.isin(fresh.store.names, valid.store.names)[fresh.series]
-        first = np.array([window.time for window in fresh], np.int64)
+        store = fresh.store
+        known = np.isin(store.names, valid.store.names)[fresh.series]
+        first = store.layout.frequency.time(store.starts[fresh.series], fresh.origins)
         kept = np.flatnonzero(~known | (first >= valid.span[1]))
         return replaced_test(rows, fresh.select(kept), "window the model was trained on")
 

@@ -73,8 +73,8 @@ def clock_changes(zone: ZoneInfo, first: int, last: int) -> tuple[IntArray, IntA
 
 
 def to_wall(utc: IntArray, name: str) -> IntArray:
-    """Return what the clock of a zone shows at UTC stamps, int64[N] seconds since 1970."""
-    if not len(utc):
+    """Return what the clock of a zone shows at UTC stamps, int64[...] seconds since 1970."""
+    if not utc.size:
         return utc
     changes, offsets = clock_changes(time_zone(name), int(utc.min()), int(utc.max()) + 1)
     return utc + offsets[np.searchsorted(changes, utc, "right")]

@@ -90,6 +90,11 @@ class Frequency:
         return (24, 168) if self.count < DAY else (14, 56) if self.count < WEEK else (13, 104)
 
     @property
+    def is_sub_daily(self) -> bool:
+        """Whether a step is shorter than a day, so that a time zone matters."""
+        return self.unit == "second" and self.count < DAY
+
+    @property
     def step_name(self) -> str:
         """What a step is called in a sentence: "hour", "15 minutes", "quarter"."""
         if self.unit == "month":

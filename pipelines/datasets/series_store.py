@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.datasets.series_clock import to_wall
 from pipelines.datasets.series_frequency import Frequency
 
 FloatArray = npt.NDArray[np.float32]
@@ -65,6 +66,12 @@ class SeriesLayout:
     def known(self) -> tuple[str, ...]:
         """Names of the covariates known for the future too."""
         return self._named("known")
+
+    def wall_times(self, stamps: IntArray) -> IntArray:
+        """Turn stamps, int64[...], into the seconds that the data's own clock shows."""
+        if self.time_zone and self.frequency.is_sub_daily:
+            return to_wall(stamps, self.time_zone)
+        return stamps
 
     def _named(self, role: Role) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns if column.role == role)

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.datasets.series_frequency import DAY
-
 if TYPE_CHECKING:
     from pipelines.datasets.series import WindowRows
 
@@ -166,19 +164,4 @@ def backtest_of(
 
 def local_times(rows: WindowRows) -> Array:
     """Return wall-clock seconds of the steps that windows forecast, int64[M, H]."""
-    stamps = rows.target_times(np.arange(len(rows)))
-    zone, frequency = rows.store.layout.time_zone, rows.store.layout.frequency
-    # Days and longer steps are wall clock in every zone.
-    if not zone or frequency.unit == "month" or frequency.count >= DAY:
-        return stamps
-    return wall_clock(stamps, zone)
-
-
-def wall_clock(stamps: Array, zone: str) -> Array:
-    """Turn UTC seconds into what clocks of a time zone show, as seconds, int64 of any shape."""
-    import pandas as pd
-
-    unique, places = np.unique(stamps, return_inverse=True)
-    utc = pd.DatetimeIndex(unique.astype("datetime64[s]")).tz_localize("UTC")
-    shown = utc.tz_convert(zone).tz_localize(None).to_numpy().astype("datetime64[s]")
-    return np.asarray(shown.astype(np.int64)[places].reshape(np.shape(stamps)))
+    return rows.store.layout.wall_times(rows.target_times(np.arange(len(rows))))

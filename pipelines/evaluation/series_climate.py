@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.datasets.series_frequency import DAY
-from pipelines.evaluation.backtest import local_times, values_at, wall_clock
+from pipelines.evaluation.backtest import local_times, values_at
 
 if TYPE_CHECKING:
     from pipelines.datasets.series import SeriesLayout, WindowRows
@@ -47,7 +46,7 @@ class Climatology:
             first = max(0, int(np.ceil(steps)))
             stamps = store.times(number, first, first + len(values))
             self.means_[number], sums, counts = self._means(
-                values, place_in_season(clock(stamps, store.layout), store.layout, self.season)
+                values, place_in_season(store.layout.wall_times(stamps), store.layout, self.season)
             )
             total, seen = total + sums, seen + counts
         self.overall_ = total / np.maximum(seen, 1)
@@ -83,12 +82,6 @@ class Climatology:
         count = seen.sum(axis=1)
         means = np.where(seen, history, 0.0).sum(axis=1) / np.maximum(count, 1)
         return np.where(count > 0, means, self.overall_)
-
-
-def clock(stamps: Array, layout: SeriesLayout) -> Array:
-    """Turn stamps of a layout into wall-clock seconds."""
-    whole_days = layout.frequency.unit == "month" or layout.frequency.count >= DAY
-    return stamps if whole_days or not layout.time_zone else wall_clock(stamps, layout.time_zone)
 
 
 def place_in_season(times: Array, layout: SeriesLayout, season: int) -> Array:

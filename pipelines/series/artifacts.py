@@ -118,9 +118,13 @@ def fit_series_artifacts(rows: WindowRows, config: ForecasterConfig) -> SeriesAr
     )
     statics = tuple(_seen(it, [static[:, n]]) for n, it in enumerate(layout.statics))
     _require_targets(layout, parts)
-    log = _wants_log(parts, layout.K, config.transform)
-    # One series is its own measure; many of unequal size are each measured by their own window.
-    usual: Scaling = "none" if len(rows.store) == 1 else "mean"
+    counts = config.head == "negative-binomial"
+    if counts:
+        _require_counts(layout, parts)
+    log = not counts and _wants_log(parts, layout.K, config.transform)
+    # One series is its own measure; many of unequal size are each measured by their own window,
+    # and so are counts, which no location may be taken from.
+    usual: Scaling = "none" if len(rows.store) == 1 and not counts else "mean"
     scaling = usual if config.scaling == "auto" else config.scaling
     statistics = fit_statistics(
         parts,
@@ -158,6 +162,17 @@ def _require_targets(layout: SeriesLayout, parts: list[np.ndarray]) -> None:
                 f"target {name!r} has no value in the training part, the first of the three parts "
                 f"in time; expected some to learn from in {len(parts):,} series; give earlier "
                 "values, or leave it out (--targets)"
+            )
+
+
+def _require_counts(layout: SeriesLayout, parts: list[np.ndarray]) -> None:
+    """Refuse a target that cannot be a count."""
+    for number, name in enumerate(layout.targets):
+        least = min(np.nanmin(part[:, number], initial=0.0) for part in parts)
+        if least < 0:
+            raise DataError(
+                f"target {name!r} falls to {least:g} in the training part; the head "
+                "negative-binomial expects counts, 0 or more: choose another (--head)"
             )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pipelines.datasets.series_clock import clock_changes
 from pipelines.datasets.series_clock import time_zone as find_zone
-from pipelines.datasets.series_frequency import DAY, WEEK, YEAR_SECONDS, Frequency
+from pipelines.datasets.series_frequency import WEEK, YEAR_SECONDS, Frequency
 
 HARMONICS = {"day": 12, "week": 3, "month": 2, "year": 2}
 _LAST_CHANGE = 130 * YEAR_SECONDS  # an exported graph knows the clock changes up to 2100
@@ -17,7 +17,7 @@ def cycles_of(frequency: Frequency) -> tuple[str, ...]:
     """Return the cycles that a step is short enough to tell apart."""
     if frequency.unit == "month":
         return ("year",) if frequency.count < 12 else ()
-    if frequency.count < DAY:
+    if frequency.is_sub_daily:
         return ("day", "week", "year")
     return ("week", "month", "year") if frequency.count < WEEK else ("year",)
 

@@ -10,12 +10,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.datasets.series import SeriesLayout, WindowRows
+from pipelines.datasets.series import WindowRows
 from pipelines.datasets.series_clock import time_zone
 from pipelines.datasets.series_frequency import DAY, Frequency
 from pipelines.errors import ConfigError
 from pipelines.evaluation import forecasting_metrics as metrics
-from pipelines.evaluation.backtest import wall_clock
 from pipelines.evaluation.forecast_figures import Fan, fan_picture
 
 Array = NDArray[Any]
@@ -80,23 +79,12 @@ def iso_times(stamps: Array, frequency: Frequency, zone: str = "") -> list[str]:
         frequency: of the series; days and longer steps have no time of day.
         zone: name of the time zone, "" if none is known.
     """
-    if zone and _is_sub_daily(frequency):
+    if zone and frequency.is_sub_daily:
         return _zoned(stamps, zone)
     moments = np.asarray(stamps, np.int64).astype("datetime64[s]")
     # A daily series may be stamped at seven in the morning: its hour is no midnight.
-    days_only = not _is_sub_daily(frequency) and not (np.asarray(stamps) % DAY).any()
+    days_only = not frequency.is_sub_daily and not (np.asarray(stamps) % DAY).any()
     return np.datetime_as_string(moments, unit="D" if days_only else "s").tolist()
-
-
-def _is_sub_daily(frequency: Frequency) -> bool:
-    return frequency.unit == "second" and frequency.count < DAY
-
-
-def _clock_times(stamps: Array, layout: SeriesLayout) -> Array:
-    """Turn stamps into the seconds that the data's own clock shows."""
-    if layout.time_zone and _is_sub_daily(layout.frequency):
-        return wall_clock(stamps, layout.time_zone)
-    return stamps
 
 
 def _zoned(stamps: Array, zone: str) -> list[str]:
@@ -157,7 +145,7 @@ def fans_of(rows: WindowRows, outputs: Outputs, levels: Sequence[float]) -> list
     fans = []
     for row, first in enumerate(stamps[:, 0].tolist()):
         steps = np.arange(-tail, rows.horizon)
-        times = _clock_times(layout.frequency.time(first, steps), layout)
+        times = layout.wall_times(layout.frequency.time(first, steps))
         history = rows[row].history[-tail:, : layout.K]
         name = f"{rows.store.names[rows.series[row]]}: " if several else ""
         fans += [

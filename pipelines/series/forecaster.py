@@ -23,7 +23,13 @@ from pipelines.feeding import predict_model
 from pipelines.layers.autoregression import SampledForecast, value_and_flag
 from pipelines.layers.blended_start import BlendedStart
 from pipelines.layers.conformal import ConformalQuantiles
-from pipelines.layers.forecast_heads import ForecastHead, ForecastOutput, ScaledLoss, with_window
+from pipelines.layers.forecast_heads import (
+    ForecastHead,
+    ForecastOutput,
+    ScaledLoss,
+    require_scaling,
+    with_window,
+)
 from pipelines.layers.horizon_decoders import DirectDecoder, RecurrentDecoder
 from pipelines.layers.quantiles import PinballLoss
 from pipelines.layers.recurrent import RecurrentStack
@@ -46,6 +52,7 @@ def build(
     such columns, "known" float32[B, H, G] and "static" float32[B, S], raw. Outputs: quantiles
     float32[B, H, K, Q] and mean float32[B, H, K] in raw units. `portable` leaves out cuDNN kernels.
     """
+    require_scaling(config.head, artifacts.settings["scaling"], artifacts.settings["log"])
     given = _inputs(artifacts)
     window = ScaledWindow(given, config, artifacts)
     if config.architecture == "autoregressive":

@@ -92,6 +92,15 @@ class ForecasterConfig(RunConfig, SeriesOptions):
             "state",
         )
 
+        plain = self.scaling in ("auto", "mean") and self.transform in ("auto", "none")
+        require(
+            self.head != "negative-binomial" or plain,
+            "head",
+            self.head,
+            "another one, or with --scaling mean and --transform none: counts stay counts when "
+            "they are only divided",
+        )
+
     def reading(self) -> SeriesOptions:
         """Return the options of the reader."""
         names = [entry.name for entry in fields(SeriesOptions)]

@@ -15,6 +15,7 @@ import numpy as np
 from pipelines.datasets.series import Window, WindowRows
 from pipelines.datasets.series_options import SeriesOptions
 from pipelines.errors import ConfigError, DataError
+from pipelines.evaluation.forecasting_metrics import at_level
 from pipelines.export.loading import load_served
 from pipelines.padding import concatenate_padded
 from pipelines.series.artifacts import SeriesArtifacts
@@ -54,7 +55,7 @@ def predict_table(artifacts: SeriesArtifacts, version: Path, options: ForecastOp
         rows = recent_windows(path, artifacts.layout, reading)
     outputs = _served(rows, version)
     every = outputs["quantiles"]
-    outputs["median"] = quantiles_at(every, artifacts.levels, [0.5])[..., 0]
+    outputs["median"] = at_level(every, artifacts.levels, 0.5)
     asked = outputs | {"quantiles": quantiles_at(every, artifacts.levels, levels)}
     write_forecasts(sys.stdout, rows, asked, levels)
     if options.plot is not None:
@@ -103,9 +104,4 @@ def quantiles_at(
     quantiles: np.ndarray, known: Sequence[float], wanted: Sequence[float]
 ) -> np.ndarray:
     """Interpolate quantiles [..., Q] linearly between known levels: [..., len(wanted)]."""
-    places = np.interp(wanted, known, np.arange(len(known)))
-    below = np.minimum(places.astype(int), len(known) - 2) if len(known) > 1 else [0] * len(places)
-    if len(known) == 1:
-        return np.repeat(quantiles, len(wanted), axis=-1)
-    share = places - below
-    return quantiles[..., below] * (1 - share) + quantiles[..., np.add(below, 1)] * share
+    return np.stack([at_level(quantiles, known, level) for level in wanted], axis=-1)

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from utilsforecast import losses
 
+from pipelines.datasets.series_clock import to_wall
 from pipelines.errors import EvaluationError
 from pipelines.evaluation import forecasting_metrics as metrics
-from pipelines.evaluation.backtest import LEVELS, Backtest, seasonal_change, wall_clock
+from pipelines.evaluation.backtest import LEVELS, Backtest, seasonal_change
 from pipelines.evaluation.forecasting import score_forecasts
 
 HOUR = 3600
@@ -162,7 +163,7 @@ def test_groups_by_hour_and_weekday():
 
 def test_clocks_jump_with_daylight_saving():
     spring = int(pd.Timestamp("2024-03-31 00:00").timestamp())
-    shown = wall_clock(np.array([[spring, spring + HOUR]]), "Europe/Berlin") - spring
+    shown = to_wall(np.array([[spring, spring + HOUR]]), "Europe/Berlin") - spring
     assert shown.tolist() == [[HOUR, 3 * HOUR]]
 
 

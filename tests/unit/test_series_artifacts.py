@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from pipelines.datasets.series_frequency import parse_frequency
 from pipelines.datasets.series_options import SeriesOptions
 from pipelines.datasets.series_sources import load_series
 from pipelines.datasets.storage import DataFolders
-from pipelines.errors import DataError
+from pipelines.errors import ConfigError, DataError
 from pipelines.series.artifacts import SeriesArtifacts, fit_series_artifacts
 from pipelines.series.forecaster_config import ForecasterConfig
 from tests.unit.series_tables import stamp, stamps
@@ -176,3 +177,25 @@ def test_artifacts_are_learned_without_tensorflow():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+COUNTS = replace(CONFIG, head="negative-binomial")
+
+
+def test_counts_are_divided_and_nothing_else():
+    skewed = np.where(np.arange(STEPS) % 9 == 0, 50.0, 1.0)
+    settings = fit_series_artifacts(rows_of(skewed), COUNTS).settings
+    assert (settings["scaling"], settings["log"]) == ("mean", False)
+    quantiles = fit_series_artifacts(rows_of(skewed), CONFIG).settings
+    assert (quantiles["scaling"], quantiles["log"]) == ("none", True)
+
+
+@pytest.mark.parametrize("choice", [{"scaling": "robust"}, {"transform": "log"}])
+def test_a_scale_on_which_counts_are_none_is_refused(choice):
+    with pytest.raises(ConfigError, match=r"--head is 'negative-binomial'; .*--scaling mean"):
+        replace(COUNTS, **choice)
+
+
+def test_values_below_zero_are_no_counts():
+    with pytest.raises(DataError, match=r"'y0' falls to -1 .*negative-binomial.*--head"):
+        fit_series_artifacts(rows_of(np.full(STEPS, -1.0)), COUNTS)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.datasets.series import Column, Frequency, SeriesLayout, SeriesStore, WindowRows
+from pipelines.datasets.series_clock import to_wall
 from pipelines.errors import EvaluationError
 from pipelines.evaluation import (
     series_boosting,
@@ -11,7 +12,7 @@ from pipelines.evaluation import (
     series_naive,
     series_statistical,
 )
-from pipelines.evaluation.backtest import LEVELS, backtest_of, mase_scales, values_at, wall_clock
+from pipelines.evaluation.backtest import LEVELS, backtest_of, mase_scales, values_at
 from pipelines.evaluation.forecasting import score_forecasts
 from pipelines.evaluation.series_baselines import BOOSTING, baselines_of
 from pipelines.evaluation.series_boosting import Form, LagBoosting, between
@@ -135,7 +136,7 @@ def test_places_in_the_season_are_by_the_clock():
 
 def test_what_is_usual_follows_the_clock_through_daylight_saving():
     zone, hours = "Europe/Rome", np.arange(24 * 300)  # from January into autumn
-    local = wall_clock(hours * HOUR, zone) // HOUR % 24
+    local = to_wall(hours * HOUR, zone) // HOUR % 24
     train, _, test = split(store_of(local[:, None].astype(float), zone=zone), 24, 24, stride=24)
     points = Climatology(24).fit(train).points(test)
     np.testing.assert_allclose(points[..., 0], backtest_of(test, {}).actual[..., 0])
