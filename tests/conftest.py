@@ -22,11 +22,3 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 def root():
     """The checkout."""
     return ROOT
-
-
-def pytest_collection_modifyitems(items):
-    """Keep tests that share what is costly to make in one process: a file, or one task's cases."""
-    for item in items:
-        case = getattr(item, "callspec", None)
-        task = case.params.get("case", "") if case else ""
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.name} {task}"))
