@@ -11,6 +11,7 @@ import numpy as np
 from pipelines.corpus import Batch, EncodedCorpus
 
 LENGTH_STEP = 4  # lengths are rounded up to this before sorting, so that shuffling has room
+SHORTER_STEP = 16  # likewise the shorter side of a pair: coarser, or batches would never mix
 
 
 def plan_batches(
@@ -19,7 +20,9 @@ def plan_batches(
     """Cut rows into batches of similar length with at most `batch_tokens` padded tokens.
 
     Args:
-        lengths: tokens of every row, int[N]. A row longer than the budget is a batch by itself.
+        lengths: tokens of every row, int[N]; of pairs, of each side, int[N, 2]: the longer side
+            counts, and pairs alike in both are put together. A row longer than the budget is a
+            batch by itself.
         batch_tokens: rows × longest row of a batch stay at or below this.
         rng: shuffles rows of similar length among batches, and the batches; None keeps the
             order by length, for evaluation.
@@ -29,8 +32,9 @@ def plan_batches(
     """
     if not len(lengths):
         return []
-    order = _by_length(-(-lengths // LENGTH_STEP), rng)
-    padded = -(-np.maximum(lengths[order], 1) // LENGTH_STEP) * LENGTH_STEP
+    longest = lengths if lengths.ndim == 1 else lengths.max(axis=1)
+    order = _by_length(_length_keys(lengths), rng)
+    padded = -(-np.maximum(longest[order], 1) // LENGTH_STEP) * LENGTH_STEP
     batches, start = [], 0
     while start < len(order):
         most = max(1, batch_tokens // int(padded[start]))
@@ -41,6 +45,15 @@ def plan_batches(
     if rng is not None:
         rng.shuffle(batches)
     return batches
+
+
+def _length_keys(lengths: np.ndarray) -> np.ndarray:
+    """Return numbers to sort by, int[N]: of pairs, by the longer side and then by the shorter."""
+    if lengths.ndim == 1:
+        return np.asarray(-(-lengths // LENGTH_STEP))
+    longer, shorter = lengths.max(axis=1), lengths.min(axis=1)
+    steps = -(-shorter // SHORTER_STEP)
+    return np.asarray(-(-longer // LENGTH_STEP) * (1 + steps.max()) + steps)
 
 
 def _by_length(rounded: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
@@ -61,7 +74,8 @@ class Batches:
 
     Args:
         corpus: the encoded rows.
-        length_of: the ragged or windowed feature whose lengths count as tokens.
+        length_of: the ragged or windowed feature whose lengths count as tokens; of pairs, the two
+            features, the longer of which counts.
         inputs: features the model takes.
         target: the feature the loss takes.
         batch_tokens: most padded tokens in a batch.
@@ -73,7 +87,7 @@ class Batches:
         self,
         corpus: EncodedCorpus,
         *,
-        length_of: str,
+        length_of: str | tuple[str, str],
         inputs: tuple[str, ...],
         target: str,
         batch_tokens: int,
@@ -81,7 +95,10 @@ class Batches:
         rows_per_epoch: int | None = None,
     ) -> None:
         self.corpus, self.inputs, self.target = corpus, inputs, target
-        self.lengths = corpus.lengths(length_of)
+        sides = (length_of,) if isinstance(length_of, str) else length_of
+        lengths = [corpus.lengths(name) for name in sides]
+        self._planned = lengths[0] if len(lengths) == 1 else np.stack(lengths, axis=1)
+        self.lengths = lengths[0] if len(lengths) == 1 else self._planned.max(axis=1)
         self._budget, self._seed = batch_tokens, seed
         self._drawn = None
         if seed is not None and rows_per_epoch is not None and rows_per_epoch < len(self.lengths):
@@ -96,10 +113,10 @@ class Batches:
 
     def _plan(self, rng: np.random.Generator | None) -> list[np.ndarray]:
         if self._drawn is None:
-            return plan_batches(self.lengths, self._budget, rng=rng)
+            return plan_batches(self._planned, self._budget, rng=rng)
         rng = rng or np.random.default_rng(0)
         rows = rng.choice(len(self.lengths), self._drawn, replace=False, shuffle=False)
-        return [rows[batch] for batch in plan_batches(self.lengths[rows], self._budget, rng=rng)]
+        return [rows[batch] for batch in plan_batches(self._planned[rows], self._budget, rng=rng)]
 
     def __len__(self) -> int:
         return len(self._plan(None))

@@ -134,3 +134,23 @@ def test_an_epoch_may_draw_some_rows_anew(tmp_path):
     assert batches(1).tokens == 30
     assert len(batches(1)) == len(batches(1).epoch(0))
     assert sum(map(len, batches(None).epoch(0).rows)) == 100  # evaluation sees every row
+
+
+@given(
+    lengths=st.lists(st.tuples(st.integers(1, 90), st.integers(1, 90)), min_size=1, max_size=200),
+    budget=st.integers(1, 500),
+    seed=st.none() | st.integers(0, 5),
+)
+def test_every_pair_is_in_one_batch_and_its_longer_side_counts(lengths, budget, seed):
+    lengths = np.array(lengths, np.int64)
+    rng = None if seed is None else np.random.default_rng(seed)
+    batches = plan_batches(lengths, budget, rng=rng)
+    assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * lengths[batch].max() <= budget
+
+
+def test_pairs_alike_in_both_lengths_share_a_batch():
+    lengths = np.array([[40, 8], [40, 40], [40, 8], [40, 40]])
+    batches = plan_batches(lengths, 80, rng=None)
+    assert sorted(sorted(batch.tolist()) for batch in batches) == [[0, 2], [1, 3]]
