@@ -11,7 +11,7 @@ class ParallelOptions:
     """How to read pairs of a text and its translation; an empty value means to find it out."""
 
     source_language: str = "en"
-    """Language to translate from: a code such as en, which also names files, columns and the like."""
+    """Language to translate from: a code such as en, which also names files and columns."""
     target_language: str = "fr"
     """Language to translate into, by its code."""
     source_version: str = ""
@@ -22,7 +22,7 @@ class ParallelOptions:
     """Of a built-in set, further versions of either language to learn from: documents of the
     training split alone."""
     source_column: str = ""
-    """Of tables, the column (in jsonl the key) of the source text: its name or its number from 1."""
+    """Of tables, the column of the source text (in jsonl its key): its name, or number from 1."""
     target_column: str = ""
     """The same for the target text."""
     valid_file: str = ""
@@ -40,7 +40,7 @@ class ParallelOptions:
     keep_identical: bool = False
     """Keep pairs whose sides are equal; else they are left out as untranslated."""
     encoding: str = ""
-    """Of text files; empty means UTF-8, a byte-order mark is skipped."""
+    """Of text files; empty means what the file says itself, else UTF-8."""
     seed: int = 17
     """Draws the split where the source has none."""
 
@@ -63,7 +63,12 @@ class TextPair:
 
 
 class RawPair(NamedTuple):
-    """A pair before any check; `split` is the one its file or row names."""
+    """A pair before any check; `split` is the one its file or row names.
+
+    Every reader is `read_...(path or paths, options: ParallelOptions, remarks: Remarks) ->
+    Iterator[RawPair]`. It yields pairs with an empty side as they are: they are counted later. What
+    it leaves out itself (fuzzy entries, and the like) it tells to `remarks`.
+    """
 
     source: str
     target: str

@@ -12,12 +12,13 @@ import numpy as np
 from pipelines.datasets.package_index import Progress
 from pipelines.datasets.placement import TEST, VALID, Placement
 from pipelines.datasets.prepared import Preparation, Prepared, Unsplit, fingerprint
+from pipelines.datasets.remarks import Remarks
 from pipelines.datasets.rows import Rows
 from pipelines.datasets.splits import SPLIT_NAMES, Splits
 from pipelines.datasets.storage import DataFolders
 from pipelines.datasets.tag_scan import TagScan
 from pipelines.datasets.tag_schemes import spans_of
-from pipelines.datasets.tagged_options import Reading, Remarks, TaggedOptions, TaggedSentence
+from pipelines.datasets.tagged_options import Reading, TaggedOptions, TaggedSentence
 from pipelines.datasets.tagged_placement import place_sentences
 from pipelines.datasets.tagged_sources import TaggedSource, find_tagged_source
 from pipelines.errors import did_you_mean

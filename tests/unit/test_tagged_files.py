@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from pipelines.datasets import tagged_files
 from pipelines.datasets.conllu import document_of, read_conllu
 from pipelines.datasets.locate import Part
+from pipelines.datasets.remarks import Remarks
 from pipelines.datasets.tagged_files import read_columns
-from pipelines.datasets.tagged_options import Reading, Remarks, TaggedOptions
+from pipelines.datasets.tagged_options import Reading, TaggedOptions
 from pipelines.datasets.tagged_sources import read_part
 from pipelines.errors import DataError
 

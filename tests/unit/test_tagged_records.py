@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.datasets.remarks import Remarks
 from pipelines.datasets.tag_schemes import spans_of
-from pipelines.datasets.tagged_options import Reading, Remarks, TaggedOptions
+from pipelines.datasets.tagged_options import Reading, TaggedOptions
 from pipelines.datasets.tagged_records import read_tagged_records
 from pipelines.datasets.word_spans import word_spans
 from pipelines.errors import DataError
