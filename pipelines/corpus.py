@@ -33,6 +33,12 @@ class Ragged:
     values: np.ndarray
     lengths: np.ndarray
 
+    @classmethod
+    def of_ids(cls, values: Any, lengths: Any, largest: int) -> Ragged:
+        """Store ids as uint16 when every id up to `largest` fits, else as int32: half the disk."""
+        narrowest = np.uint16 if largest < 1 << 16 else np.int32
+        return cls(np.asarray(values).astype(narrowest), np.asarray(lengths))
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -229,8 +235,3 @@ def _map(folder: Path, name: str, spec: Mapping[str, Any]) -> np.ndarray:
 def _signed(dtype: np.dtype) -> np.dtype:
     """Ids are stored as narrowly as possible; models take int32."""
     return np.dtype(np.int32) if dtype.kind in "ui" else dtype
-
-
-def narrowest(values: np.ndarray, largest: int) -> np.ndarray:
-    """Return ids as uint16 when every id up to `largest` fits, else int32: half the disk."""
-    return values.astype(np.uint16 if largest < 1 << 16 else np.int32)

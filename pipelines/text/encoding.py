@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipelines.corpus import Chunk, Ragged, merge_ragged, narrowest
+from pipelines.corpus import Chunk, Ragged, merge_ragged
 from pipelines.text import units
 from pipelines.text.artifacts import TextArtifacts
 from pipelines.text.char_ngrams import CharNgrams
@@ -76,10 +76,10 @@ class TextFeatures:
         ids, lengths = self.tokenizer.encode_counted(strings)
         self.count_cut(lengths.numpy())
         largest = len(self.tokenizer.vocabulary or ())
-        columns = {"tokens": _ragged(ids, largest)}
+        columns = {"tokens": flat_ids(ids, largest)}
         if with_grams:
             for name, grams in self.grams(strings).items():
-                columns[name] = _ragged(grams, BUCKETS)
+                columns[name] = flat_ids(grams, BUCKETS)
         return columns
 
     def unknown_share(self, texts: Sequence[str]) -> np.ndarray:
@@ -88,8 +88,9 @@ class TextFeatures:
         return np.asarray(tf.reduce_mean(tf.cast(ids == UNK, tf.float32), axis=1))
 
 
-def _ragged(ids: tf.RaggedTensor, largest: int) -> Ragged:
-    return Ragged(narrowest(ids.flat_values.numpy(), largest), ids.row_lengths().numpy())
+def flat_ids(ids: tf.RaggedTensor, largest: int) -> Ragged:
+    """Turn ids, int32 ragged [B, (T)], none above `largest`, into a column of a corpus."""
+    return Ragged.of_ids(ids.flat_values, ids.row_lengths(), largest)
 
 
 def encode_together(chunks: Iterable[Chunk]) -> dict[str, Any] | None:

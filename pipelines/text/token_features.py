@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipelines.corpus import Ragged, narrowest
+from pipelines.corpus import Ragged
 from pipelines.text.clues import clues
 from pipelines.text.feature_sizes import AFFIX_BUCKETS, CLUE_BUCKETS
 from pipelines.text.tagger_artifacts import TaggerArtifacts
@@ -114,7 +114,7 @@ class TokenFeatures:
         features = self.ragged(ragged_tokens(sentences))
         lengths = np.array([len(sentence) for sentence in sentences])
         return {
-            name: Ragged(narrowest(values.flat_values.numpy(), self._largest(name)), lengths)
+            name: Ragged.of_ids(values.flat_values, lengths, self._largest(name))
             for name, values in features.items()
         }
 

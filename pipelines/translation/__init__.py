@@ -1,0 +1,1 @@
+"""The translator: settings, vocabularies, encoding, model, exported endpoints, predict."""

@@ -1,0 +1,55 @@
+"""What a translator learns from its training split besides weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from pipelines.config import fingerprint
+from pipelines.text.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class TranslationArtifacts:
+    """Vocabularies of both languages, and the settings that decide how texts are encoded.
+
+    Attributes:
+        source: with reserved tokens, entry i on line i of source_vocabulary.txt.
+        target: likewise; the same where the vocabulary is joint.
+        settings: level, lowercase, max_tokens and the two languages, as plain JSON.
+    """
+
+    source: Vocabulary
+    target: Vocabulary
+    settings: Mapping[str, Any]
+
+    def save(self, folder: Path) -> None:
+        """Write source_vocabulary.txt, target_vocabulary.txt and translation.json."""
+        self.source.save(folder / "source_vocabulary.txt")
+        self.target.save(folder / "target_vocabulary.txt")
+        (folder / "translation.json").write_text(json.dumps(dict(self.settings), indent=2))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        return cls(
+            Vocabulary.load(folder / "source_vocabulary.txt"),
+            Vocabulary.load(folder / "target_vocabulary.txt"),
+            json.loads((folder / "translation.json").read_text()),
+        )
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything that decides how a pair is encoded."""
+        return fingerprint([self.source.fingerprint, self.target.fingerprint, dict(self.settings)])
+
+    def describe(self) -> dict[str, Any]:
+        """Return sizes and hashes for the log and the manifest."""
+        return {
+            "source_vocabulary": len(self.source),
+            "source_vocabulary_hash": self.source.fingerprint,
+            "target_vocabulary": len(self.target),
+            "target_vocabulary_hash": self.target.fingerprint,
+        }
