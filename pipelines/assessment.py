@@ -113,10 +113,8 @@ def check_parity(
 ) -> Parity:
     """Compare the served test outputs with the trained model's on the encoded test rows."""
     from pipelines.export.saved_model import compare_outputs
-    from pipelines.feeding import predict_model
 
-    trained = predict_model(model, task.batches(prepared.corpora["test"], model))
-    return compare_outputs(task.read_outputs(trained, prepared.artifacts), served)
+    return compare_outputs(task.trained_outputs(model, prepared), served)
 
 
 def model_bytes(version: Path) -> int:

@@ -155,9 +155,19 @@ class Task(ABC, Generic[E, C]):
     def endpoints(self, model: keras.Model, artifacts: Any) -> dict[str, Endpoint]:
         """Return the exported signatures; the first is "serve": raw in, readable out."""
 
-    @abstractmethod
+    def trained_outputs(self, model: keras.Model, prepared: Prepared) -> Outputs:
+        """Return what the scored endpoint must answer of the test rows: the trained model's own."""
+        from pipelines.feeding import predict_model
+
+        outputs = predict_model(model, self.batches(prepared.corpora["test"], model))
+        return self.read_outputs(outputs, prepared.artifacts)
+
     def read_outputs(self, model_outputs: Any, artifacts: Any) -> Outputs:
-        """Turn the trained model's own outputs into the scored endpoint's, for the parity gate."""
+        """Turn the trained model's own outputs into the scored endpoint's, for the parity gate.
+
+        A task whose answers are searched for overrides `trained_outputs` instead.
+        """
+        raise NotImplementedError(f"{self.name} defines neither read_outputs nor trained_outputs")
 
     @abstractmethod
     def serve_inputs(self, examples: Sequence[E]) -> dict[str, list[Any]]:

@@ -9,9 +9,8 @@ import tensorflow as tf
 
 
 def in_blocks(
-    function: Callable[[tf.RaggedTensor], Mapping[str, tf.Tensor]],
-    rows: tf.RaggedTensor,
-    *,
+    function: Callable[..., Mapping[str, tf.Tensor]],
+    *rows: tf.RaggedTensor,
     size: int,
     outputs: Mapping[str, tf.TensorSpec],
 ) -> dict[str, tf.Tensor]:
@@ -21,13 +20,14 @@ def in_blocks(
     the longest of the request.
 
     Args:
-        function: takes ragged rows [b, (T)] and returns tensors [b, ...] by name.
-        rows: ragged [B, (T)]; B may be 0.
+        function: takes ragged rows [b, (T)], as many as `rows` has, and returns tensors [b, ...]
+            by name.
+        rows: ragged [B, (T)] each; rows are sorted by the lengths of the first. B may be 0.
         size: most rows of a block.
         outputs: what `function` returns, the first axis free and the others fixed.
     """
-    count = tf.cast(rows.nrows(), tf.int32)
-    order = tf.argsort(rows.row_lengths(), stable=True)
+    count = tf.cast(rows[0].nrows(), tf.int32)
+    order = tf.argsort(rows[0].row_lengths(), stable=True)
     blocks = (count + size - 1) // size
     written = {
         name: tf.TensorArray(spec.dtype, blocks, infer_shape=False, element_shape=spec.shape)
@@ -36,7 +36,7 @@ def in_blocks(
 
     def step(number: tf.Tensor, arrays: Any) -> Any:
         chosen = order[number * size : (number + 1) * size]
-        found = function(tf.gather(rows, chosen))
+        found = function(*(tf.gather(part, chosen) for part in rows))
         return number + 1, {
             name: array.write(number, found[name]) for name, array in arrays.items()
         }

@@ -17,10 +17,12 @@ from pipelines.errors import DataError
 from pipelines.evaluation.plain import plain
 from pipelines.export.loading import load_served
 from pipelines.options import PredictOptions, TextPredictOptions
-from pipelines.task import C, E, Task
+from pipelines.task import C, E, Outputs, Task
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from pipelines.export.serving import ServedModel
 
 STREAM_ROWS = 64  # lines in one request: a pipe sees answers soon, the graph is still used well
 FILE_ROWS = 1024  # lines in one request where nobody waits for the first answer
@@ -39,6 +41,16 @@ class TextTask(Task[E, C]):
     def render_prediction(self, answer: Mapping[str, Any]) -> RenderableType:
         """Show one answer on a terminal."""
 
+    def ask(self, model: ServedModel, texts: Sequence[str], options: Any) -> Outputs:
+        """Send what a user typed or streamed through the exported model."""
+        del options
+        return model.call(self.predict_inputs(texts))
+
+    def line(self, record: Mapping[str, Any], options: Any) -> str:
+        """Return what is printed for one line of a file."""
+        del options
+        return json.dumps(record, ensure_ascii=False)
+
     def output_labels(self, version: Path) -> list[str] | None:
         """Return the names that a vector of probabilities goes with, if the task has such."""
         del version
@@ -47,8 +59,8 @@ class TextTask(Task[E, C]):
     def predict(self, version: Path, options: Any) -> int:
         """Print the answer for one text, or one JSON line for each line of a file."""
         if options.file is not None:
-            return _predict_stream(self, version, options.file)
-        outputs = load_served(version).call(self.predict_inputs([options.text]))
+            return _predict_stream(self, version, options)
+        outputs = self.ask(load_served(version), [options.text], options)
         answer = next(_records(self, [options.text], outputs, self.output_labels(version)))
         if options.json:
             sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
@@ -57,15 +69,15 @@ class TextTask(Task[E, C]):
         return 0
 
 
-def _predict_stream(task: TextTask[Any, Any], version: Path, file: str) -> int:
-    with _open_lines(file) as lines:
+def _predict_stream(task: TextTask[Any, Any], version: Path, options: Any) -> int:
+    with _open_lines(options.file) as lines:
         model = load_served(version)
         labels = task.output_labels(version)
-        size = STREAM_ROWS if file == "-" else FILE_ROWS
+        size = min(task.request_rows, STREAM_ROWS if options.file == "-" else FILE_ROWS)
         while batch := [line.rstrip("\r\n") for line in itertools.islice(lines, size)]:
-            outputs = model.call(task.predict_inputs(batch))
+            outputs = task.ask(model, batch, options)
             for record in _records(task, batch, outputs, labels):
-                sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+                sys.stdout.write(task.line(record, options) + "\n")
             sys.stdout.flush()
     return 0
 

@@ -159,10 +159,9 @@ def test_the_kept_keras_model_is_the_exported_one(case, version):
     prepared = case.prepared()
     task = case.task()
     kept = keras.saving.load_model(version / "assets.extra" / "model.keras")
-    trained = predict_model(kept, task.batches(prepared.corpora["test"], kept))
     with ServingProcess(version) as process:
         served = assessment.served_outputs(task, prepared.splits.test, process)
-    compare_outputs(task.read_outputs(trained, prepared.artifacts), served)
+    compare_outputs(task.trained_outputs(kept, prepared), served)
 
 
 def test_a_run_that_fails_changes_nothing(case, version, monkeypatch):
