@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.metrics.base import Metric
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
 
 from pipelines.errors import EvaluationError
 from pipelines.evaluation.scores import Better
@@ -105,10 +107,10 @@ def bleu_of(totals: Array) -> Array:
     right, shown = totals[:, 2 : 2 + _ORDERS], totals[:, 2 + _ORDERS :]
     # Each order without a match halves the next one's stand-in; orders without n-grams end it.
     halvings = np.cumsum((right == 0) & (shown > 0), axis=1)
-    reached = np.cumprod(shown > 0, axis=1) > 0
+    reached = np.asarray(np.cumprod(shown > 0, axis=1) > 0)
     matches = np.where(right == 0, 0.5**halvings, right)
     precision = np.divide(matches, shown, out=np.zeros_like(matches), where=reached)
-    defined = (right > 0).any(axis=1) & reached.all(axis=1)
+    defined: Array = np.any(right > 0, axis=1) & np.all(reached, axis=1)
     logs = np.log(np.where(defined[:, None], precision, 1.0)).mean(axis=1)
     brevity = np.minimum(0.0, 1 - np.divide(other, own, out=np.zeros_like(own), where=own > 0))
     return np.where(defined, 100 * np.exp(logs + brevity), 0.0)
