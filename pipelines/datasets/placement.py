@@ -95,6 +95,30 @@ def without(
     return rows[~shared]
 
 
+def draw_by_key(rows: IntArray, keys: Keys, shares: tuple[float, float, float]) -> list[IntArray]:
+    """Deal rows out in the order of their keys; rows of equal key share a split.
+
+    Args:
+        rows: row numbers.
+        keys: of all rows, uint64[N]; hashes, so that their order is drawn.
+        shares: of train, valid and test; a split of share 0 gets none.
+
+    Returns:
+        row numbers of train, valid and test, each sorted.
+    """
+    order = np.argsort(keys[rows], kind="stable")
+    ordered = keys[rows][order]
+    parts = []
+    start = 0
+    for share in (shares[TEST], shares[VALID]):
+        limit = min(start + round(len(rows) * share), len(rows))
+        if limit > start:
+            limit = int(np.searchsorted(ordered, ordered[limit - 1], side="right"))
+        parts.append(np.sort(rows[order[start:limit]]))
+        start = limit
+    return [np.sort(rows[order[start:]]), parts[1], parts[0]]
+
+
 def _note_repeats(rows: IntArray, keys: Keys, split: int, placement: Placement) -> None:
     repeats = len(rows) - len(np.unique(keys[rows]))
     if repeats:

@@ -22,7 +22,7 @@ from pipelines.datasets.storage import new_folder
 from pipelines.errors import DataError
 
 E = TypeVar("E")
-_ROWS, _SPLITS, _CARD = "rows.arrow", "splits.npz", "card.json"
+_ROWS, _SPLITS, _CARD, _EXTRA = "rows.arrow", "splits.npz", "card.json", "extra"
 _log = logging.getLogger(__name__)
 
 
@@ -35,12 +35,14 @@ class Prepared:
         label_counts: split -> label -> rows.
         dropped: reason -> rows left out.
         notes: what a reader of a score should know.
+        extra: numbers of further rows to learn from, if there are such.
     """
 
     rows: tuple[IntArray, IntArray, IntArray]
     label_counts: Mapping[str, Mapping[str, int]]
     dropped: Mapping[str, int]
     notes: Sequence[str]
+    extra: IntArray | None = None
 
 
 @dataclass(frozen=True)
@@ -103,17 +105,25 @@ class Preparation(Generic[E]):
         try:
             card = DataCard.from_json(json.loads((folder / _CARD).read_text(encoding="utf-8")))
             with np.load(folder / _SPLITS) as stored:
-                train, valid, test = (
-                    Rows(self.example_type, folder / _ROWS, stored[name]) for name in SPLIT_NAMES
+                train, valid, test, extra = (
+                    Rows(self.example_type, folder / _ROWS, stored[name])
+                    if name in stored
+                    else None
+                    for name in (*SPLIT_NAMES, _EXTRA)
                 )
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowInvalid):
             return None
-        return Splits(train, valid, test, card)
+        if train is None or valid is None or test is None:
+            return None
+        return Splits(train, valid, test, card, extra)
 
     def _write(self, folder: Path, prepared: Prepared) -> None:
         """Write the splits and the card beside the rows."""
         train, valid, test = prepared.rows
-        np.savez(folder / _SPLITS, train=train, valid=valid, test=test)
+        stored = {"train": train, "valid": valid, "test": test}
+        if prepared.extra is not None:
+            stored[_EXTRA] = prepared.extra
+        np.savez(folder / _SPLITS, allow_pickle=False, **stored)
         card = self._card(
             counts={"train": len(train), "valid": len(valid), "test": len(test)},
             label_counts=prepared.label_counts,

@@ -14,6 +14,7 @@ from pipelines.datasets.placement import (
     Keys,
     Placement,
     count_repeats,
+    draw_by_key,
     without,
 )
 from pipelines.datasets.splits import FRACTIONS, SPLIT_NAMES, IntArray, group_split
@@ -128,18 +129,7 @@ def _draw(
         return [rows[part] for part in group_split(names, seed, shares)]
     count = len(documents) if named else 0
     placement.notes.append(f"split by sentence: the source names {count or 'no'} document(s)")
-    # Sentences equal but for case share a place in this order, and with it a split.
-    order = np.argsort(numbers.near[rows], kind="stable")
-    near = numbers.near[rows][order]
-    parts = []
-    start = 0
-    for share in (shares[TEST], shares[VALID]):
-        limit = min(start + round(len(rows) * share), len(rows))
-        if limit > start:
-            limit = int(np.searchsorted(near, near[limit - 1], side="right"))
-        parts.append(np.sort(rows[order[start:limit]]))
-        start = limit
-    return [np.sort(rows[order[start:]]), parts[1], parts[0]]
+    return draw_by_key(rows, numbers.near, shares)
 
 
 def _note_repeats(rows: IntArray, keys: Keys, split: int, placement: Placement) -> None:
