@@ -28,7 +28,7 @@ _WORD = re.compile(r"[^\W_]+")
 _MOST_WORDS = 60
 _PREFIX = 4  # letters that cognates share (Simard et al.)
 _MASK_WORDS, _MASK_BITS = 4, 256
-_BEYOND_END = -2.0  # score of a line whose counterpart lies outside the text
+_LEAST_MARGIN = 0.5  # nats above chance that lines must reach on average, or they fit nothing
 _SHOWN = 10
 _QUESTION, _EXCLAMATION = ("?", "\uff1f", "\u061f"), ("!", "\uff01")  # also fullwidth, Arabic
 
@@ -36,11 +36,13 @@ _QUESTION, _EXCLAMATION = ("?", "\uff1f", "\u061f"), ("!", "\uff01")  # also ful
 class Shift(NamedTuple):
     """A stretch of lines that fit the other side's lines `offset` further on better.
 
-    `line` and `end` are the source's first and last line of it, from 1; `gain` is by how much in
-    all (natural logarithm of a likelihood ratio).
+    `line` and `end` are the source's first and last line of it, from 1; lines of it before `fits`
+    fit nothing near, as where many lines are missing. `gain` is by how much the others fit better
+    in all (natural logarithm of a likelihood ratio).
     """
 
     line: int
+    fits: int
     end: int
     offset: int
     gain: float
@@ -77,10 +79,13 @@ def shifted_stretches(pairs: Iterable[tuple[str, str]]) -> list[Shift]:
     rows, start = islice(pairs, MOST_LINES), 0
     while block := list(islice(rows, _BLOCK_LINES)):
         sides = [_features(texts) for texts in zip(*block, strict=True)]
-        found = _shifts(sides[0], sides[1])
-        stretches += [it._replace(line=it.line + start, end=it.end + start) for it in found]
+        stretches += [_moved(it, start) for it in _shifts(sides[0], sides[1])]
         start += len(block)
     return stretches
+
+
+def _moved(shift: Shift, lines: int) -> Shift:
+    return Shift(shift.line + lines, shift.fits + lines, shift.end + lines, *shift[3:])
 
 
 def check_alignment(pairs: Iterable[tuple[str, str]]) -> Finding:
@@ -152,34 +157,46 @@ def _shifts(source: _Features, target: _Features, further: int = 0) -> list[Shif
     offsets = [0, *(sign * it for it in range(1, MOST_OFFSET + 1) for sign in (1, -1))]
     if abs(further) > MOST_OFFSET:
         offsets.append(further)
-    scores = np.stack(_scores(source, target, offsets), axis=1)  # [N, offsets]
+    scores = _scores(source, target, offsets)
     path = _likeliest_path(scores)
     edges = np.flatnonzero(np.diff(path, prepend=0, append=0))
-    shifts = []
-    for start, limit in pairwise(edges):
-        state = path[start]
-        if state:
+    shifts, lost = [], 0
+    for start, limit in pairwise(edges.tolist()):
+        state = int(path[start])
+        if 0 < state < len(offsets):
             gain = (scores[start:limit, state] - scores[start:limit, 0]).sum()
-            shifts.append(Shift(int(start) + 1, int(limit), offsets[state], float(gain)))
+            line = start - lost + 1
+            shifts.append(Shift(line, start + 1, limit, offsets[state], float(gain)))
+        lost = limit - start if state == len(offsets) else 0
     return shifts
 
 
-def _scores(source: _Features, target: _Features, offsets: list[int]) -> list[np.ndarray]:
-    """Return, for each offset, how well each source line fits the target's line there, float[N]."""
-    pairings = [_paired(len(source.lengths), len(target.lengths), it) for it in offsets]
-    ratio = target.lengths.sum() / max(source.lengths.sum(), 1.0)
+def _scores(source: _Features, target: _Features, offsets: list[int]) -> np.ndarray:
+    """Score how well each source line fits the target's line at each offset.
+
+    Returns:
+        float64[N, offsets + 1]; the last column is what a line that fits nothing scores.
+    """
+    count, ratio = len(source.lengths), target.lengths.sum() / max(source.lengths.sum(), 1.0)
+    pairings = [_paired(count, len(target.lengths), it) for it in offsets]
     gaps = [_length_gaps(source.lengths[a], target.lengths[b], ratio) for a, b in pairings]
+    far = _paired(count, len(target.lengths), len(target.lengths) // 2)
+    apart = _length_gaps(source.lengths[far[0]], target.lengths[far[1]], ratio)
     # The true offset varies least; its spread serves as the unit, however much is shifted.
     unit = max(min(_spread(gap) for gap in gaps if len(gap)), 0.1)
-    far = np.roll(target.lengths, len(target.lengths) // 2)[: len(source.lengths)]
-    apart = _spread(_length_gaps(source.lengths[: len(far)], far, ratio))
-    weight = max(0.0, 1.0 - (unit / max(apart, unit)) ** 2)
-    scores = []
-    for (a, b), gap in zip(pairings, gaps, strict=True):
-        score = np.full(len(source.lengths), _BEYOND_END)
+    weight = max(0.0, 1.0 - (unit / max(_spread(apart), unit)) ** 2)
+
+    def score(gap: np.ndarray, a: slice, b: slice) -> np.ndarray:
         length = -0.5 * weight * np.minimum((gap / unit) ** 2, 9.0)
-        score[a] = length + _shared(source, target, a, b)
-        scores.append(score)
+        return np.asarray(length + _shared(source, target, a, b))
+
+    found = [score(gap, a, b) for gap, (a, b) in zip(gaps, pairings, strict=True)]
+    chance = float(score(apart, *far).mean())
+    best = max(float(it.mean()) for it in found if len(it))
+    least = chance + max(_LEAST_MARGIN, (best - chance) / 2)
+    scores = np.full((count, len(offsets) + 1), least)
+    for column, ((a, _), values) in enumerate(zip(pairings, found, strict=True)):
+        scores[a, column] = values
     return scores
 
 

@@ -230,11 +230,12 @@ def _unequal(files: PairFiles, options: ParallelOptions, counts: list[int]) -> D
         shorter = files.source if counts[0] < counts[1] else files.target
         where = f"no line looks shifted: {shorter.name} is probably cut after line {min(counts):,}"
     else:
-        other = shift.line + shift.offset
+        other, lost = shift.fits + shift.offset, shift.fits > shift.line
         where = (
-            f"line {shift.line:,} first looks shifted: it fits line {other:,} of "
-            f"{files.target.name} better; {_line(files.source, shift.line, options)} against "
-            f"{_line(files.target, shift.line, options)} and, at {other:,}, "
+            f"line {shift.line:,} first looks shifted: "
+            f"{f'from there none fits, and line {shift.fits:,}' if lost else 'it'} fits line "
+            f"{other:,} of {files.target.name} better; {_line(files.source, shift.fits, options)} "
+            f"against {_line(files.target, shift.fits, options)} and, at {other:,}, "
             f"{_line(files.target, other, options)}"
         )
     return DataError(
