@@ -1,0 +1,409 @@
+"""A recurrent decoder that attends to a memory: translation, captioning, language models.
+
+Backend-neutral: `keras.layers` and `keras.ops` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import keras
+from keras import ops
+
+from pipelines.config import require
+from pipelines.errors import ConfigError
+from pipelines.layers.attention import Attention
+from pipelines.layers.decoder_state import DecoderStack, StateBridge, StepNoise
+from pipelines.layers.decoding.types import StepOutput
+from pipelines.layers.noise import WordDropout
+from pipelines.layers.scheduled_sampling import Sampling, replace_by_own
+
+DecoderAttention = Literal["dot", "additive", "none"]
+State = dict[str, Any]
+
+
+class Prepared(NamedTuple):
+    """What every step of a request reads and no hypothesis changes.
+
+    Attributes:
+        memory: float[B, S, D], or None.
+        mask: bool[B, S], or None.
+        keys: what the attention compares queries with, or None without attention.
+        summary: float[B, D'] for a decoder without attention, or None.
+    """
+
+    memory: Any = None
+    mask: Any = None
+    keys: Any = None
+    summary: Any = None
+
+
+@keras.saving.register_keras_serializable(package="pipelines")
+class AttentionDecoder(keras.layers.Layer):
+    """Writes tokens, one after another, about a memory.
+
+        outputs = decoder(tokens, memory, mask, summary)        teacher forcing, all steps at once
+        prepared = decoder.prepare(memory, mask, summary)       writing: once a request,
+        state = decoder.start(summary)                          once a row,
+        output = decoder.step(tokens, state, prepared)          once a step
+
+    With e_t the vector of token t, s the summary, M the memory:
+
+    - attention (Luong et al., 2015): h_t = recurrence(e_t, h_{t-1}), c_t = attention(h_t, M),
+      a_t = tanh(W [c_t; h_t]).
+    - input feeding (ibid., sec. 3.3): h_t = recurrence([e_t; a_{t-1}], h_{t-1}). Training is then a
+      loop over steps.
+    - "none", the context-vector mode (Cho et al., 2014; Sutskever et al., 2014): c_t = s, and
+      h_t = recurrence([e_t; s], h_{t-1}). Without a summary, a language model: a_t = tanh(W h_t).
+
+    h_0 is a dense layer with tanh of s, or 0 without a summary. The logits of token t + 1 are
+    E (P a_t) + b: P projects to the width of token vectors where a_t has another; E is the matrix
+    of token vectors (Press & Wolf, 2017) or one of its own.
+
+    Args:
+        vocabulary_size: V.
+        embedding_size: dimensions of a token's vector.
+        stack: settings of the `RecurrentStack`; its direction is left aside, `fast` is heeded
+            without input feeding.
+        attention: "dot" or "additive", see `Attention`, or "none".
+        attention_units: width of projected queries and keys; 0 is the stack's units.
+        input_feeding: read what was attended to one step earlier.
+        tied: the output matrix is that of the token vectors.
+        word_dropout: share of tokens read as unknown in training.
+        embedding_dropout: share of vector values dropped in training.
+        attention_dropout: share of attention weights dropped in training.
+        output_dropout: share of values of a_t dropped before the logits in training.
+        scheduled_sampling: share of true tokens replaced by the model's own in training; the weight
+            `sampling_share`, which starts there, may be assigned while training.
+        sampling: whether the model's own token is the likeliest or one drawn.
+        seed: of weights and dropouts made here.
+
+    Raises:
+        ConfigError: a setting is unknown or out of range, or input feeding has nothing to feed.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        *,
+        embedding_size: int,
+        stack: dict[str, Any],
+        attention: DecoderAttention = "dot",
+        attention_units: int = 0,
+        input_feeding: bool = False,
+        tied: bool = True,
+        word_dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        scheduled_sampling: float = 0.0,
+        sampling: Sampling = "argmax",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.settings: dict[str, Any] = {
+            "vocabulary_size": vocabulary_size, "embedding_size": embedding_size,
+            "stack": dict(stack), "attention": attention, "attention_units": attention_units,
+            "input_feeding": input_feeding, "tied": tied, "word_dropout": word_dropout,
+            "embedding_dropout": embedding_dropout, "attention_dropout": attention_dropout,
+            "output_dropout": output_dropout, "scheduled_sampling": scheduled_sampling,
+            "sampling": sampling, "seed": seed,
+        }  # fmt: skip
+        _check(self.name, self.settings)
+        self._stack = DecoderStack.of(stack)
+        self._make_input()
+        self._make_output()
+
+    def _make_input(self) -> None:
+        """Make what reads tokens and memory."""
+        settings, seed = self.settings, self.settings["seed"]
+        size = settings["embedding_size"]
+        self.embedding = keras.layers.ReversibleEmbedding(
+            settings["vocabulary_size"],
+            size,
+            tie_weights=settings["tied"],
+            embeddings_initializer=keras.initializers.RandomNormal(stddev=size**-0.5, seed=seed),
+            reverse_dtype="float32",
+            name="embedding",
+        )
+        self._word_dropout = WordDropout(settings["word_dropout"], seed=seed)
+        self._embedding_dropout = keras.layers.Dropout(settings["embedding_dropout"], seed=seed)
+        self._bridge = StateBridge(self._stack.state_sizes, seed=seed, name="bridge")
+        self._attention: Attention | None = None
+        if settings["attention"] != "none":
+            self._attention = Attention(
+                settings["attention"],
+                units=settings["attention_units"] or self._stack.width,
+                dropout=settings["attention_dropout"],
+                seed=seed,
+                name="attention",
+            )
+
+    def _make_output(self) -> None:
+        """Make what turns states into logits."""
+        seed, size = self.settings["seed"], self.settings["embedding_size"]
+        width = self._stack.width
+        self._combine = self._dense(width, "combine", 11, activation="tanh")
+        self._projection = None if width == size else self._dense(size, "projection", 12)
+        self._output_dropout = keras.layers.Dropout(self.settings["output_dropout"], seed=seed)
+        self._own_tokens = keras.random.SeedGenerator(seed)
+
+    def _dense(self, size: int, name: str, number: int, **options: Any) -> keras.layers.Dense:
+        seed = self.settings["seed"]
+        initial = keras.initializers.GlorotUniform(None if seed is None else seed * 1000 + number)
+        return keras.layers.Dense(
+            size, use_bias=False, kernel_initializer=initial, name=name, **options
+        )
+
+    def build(
+        self,
+        tokens_shape: tuple[Any, ...],
+        memory_shape: Any = None,
+        mask_shape: Any = None,
+        summary_shape: Any = None,
+    ) -> None:
+        """Create the weights."""
+        del mask_shape
+        width, settings = self._stack.width, self.settings
+        context = 0 if summary_shape is None else summary_shape[-1]
+        read = width if settings["input_feeding"] else 0
+        if self._attention is not None:
+            self._attention.build((None, None, width), None, memory_shape)
+            context = memory_shape[-1]
+        else:
+            read = context
+        self.embedding.build(tokens_shape)
+        self._stack.build((None, None, settings["embedding_size"] + read))
+        if summary_shape is not None:
+            self._bridge.build(summary_shape)
+        self._combine.build((None, None, context + width))
+        if self._projection is not None:
+            self._projection.build((None, None, width))
+        self._bias = self.add_weight((settings["vocabulary_size"],), "zeros", name="bias")
+        if settings["scheduled_sampling"]:
+            share = keras.initializers.Constant(settings["scheduled_sampling"])
+            self.sampling_share = self.add_weight((), share, trainable=False, name="sampling_share")
+        self.built = True
+
+    def call(
+        self,
+        tokens: Any,
+        memory: Any = None,
+        mask: Any = None,
+        summary: Any = None,
+        training: bool = False,
+    ) -> dict[str, Any]:
+        """Score every next token, given the true ones before it.
+
+        Args:
+            tokens: BOS and the tokens, padded with 0, int32[B, T].
+            memory: what is attended to, float[B, S, D]; None without attention.
+            mask: bool[B, S], True on what is real; None is all of it.
+            summary: float[B, D'], such as an encoder's final states; None starts from 0.
+            training: whether dropout and scheduled sampling act.
+
+        Returns:
+            "logits" float32[B, T, V] and, with attention, its weights "attention" float32[B, T, S].
+        """
+        prepared = self.prepare(memory, mask, summary)
+        start = self._first(summary, ops.shape(tokens)[0])
+        if training and self.settings["scheduled_sampling"]:
+            tokens = self._partly_own(tokens, prepared, start)
+        return self._read(tokens, prepared, start, training)
+
+    def prepare(self, memory: Any = None, mask: Any = None, summary: Any = None) -> Prepared:
+        """Return what all steps share; arguments as of `call`."""
+        if self._attention is None:
+            return Prepared(summary=summary)
+        return Prepared(memory, mask, self._attention.prepare(memory))
+
+    def start(self, summary: Any = None, rows: Any = None) -> State:
+        """Return the state before the first token, of leaves [B, 1, ...].
+
+        Args:
+            summary: as of `call`.
+            rows: B, where there is no summary to tell it.
+        """
+        return _widened(self._first(summary, rows))
+
+    def step(self, tokens: Any, state: State, prepared: Prepared) -> StepOutput:
+        """Score the token after the given ones: T steps equal `call` over T tokens.
+
+        Args:
+            tokens: the last token of every hypothesis, int32[B, K].
+            state: what `start` or the step before returned, of leaves [B, K, ...].
+            prepared: what `prepare` returned; all K hypotheses of a row share it.
+        """
+        inputs = self._with_context(self.embedding(tokens), prepared, state.get("fed"))
+        rows = [_as_rows(part) for part in state["stack"]]
+        output, after = self._stack.step(_as_rows(inputs), rows)
+        output, *after = (_as_hypotheses(part, tokens) for part in (output, *after))
+        features, weights = self._attended(output, prepared)
+        new: State = {"stack": after}
+        if self.settings["input_feeding"]:
+            new["fed"] = features
+        return StepOutput(self._logits(features, weights, prepared), new, weights)
+
+    def _first(self, summary: Any, rows: Any) -> State:
+        """Return the state before the first token, of leaves [B, ...]."""
+        stack = self._stack.zero_state(rows) if summary is None else self._bridge(summary)
+        state: State = {"stack": stack}
+        if self.settings["input_feeding"]:
+            shape = (ops.shape(stack[0])[0], self._stack.width)
+            state["fed"] = ops.zeros(shape, stack[0].dtype)
+        return state
+
+    def _read(self, tokens: Any, prepared: Prepared, start: State, training: bool) -> Any:
+        """Return what `call` does, from a state of leaves [B, ...]."""
+        vectors = self.embedding(self._word_dropout(tokens, training=training))
+        vectors = self._embedding_dropout(vectors, training=training)
+        if self.settings["input_feeding"]:
+            features, weights = self._fed_through(vectors, prepared, start, training)
+        else:
+            inputs = self._with_context(vectors, prepared)
+            states, _ = self._stack.run(inputs, None, start["stack"], training)
+            features, weights = self._attended(states, prepared, training=training)
+        features = self._output_dropout(features, training=training)
+        outputs = {"logits": self._logits(features, weights, prepared)}
+        return outputs if weights is None else outputs | {"attention": weights}
+
+    def _with_context(self, vectors: Any, prepared: Prepared, fed: Any = None) -> Any:
+        """Return the recurrence's inputs [B, N, D] for token vectors [B, N, E]."""
+        if fed is not None:
+            return ops.concatenate([vectors, fed], axis=-1)
+        if prepared.summary is None:
+            return vectors
+        return ops.concatenate([vectors, _repeated(prepared.summary, vectors)], axis=-1)
+
+    def _attended(
+        self, states: Any, prepared: Prepared, noise: Any = None, training: bool = False
+    ) -> tuple[Any, Any]:
+        """Return features a [B, N, H] of states [B, N, H], and attention [B, N, S] or None."""
+        if self._attention is not None:
+            context, weights = self._attention(
+                states,
+                prepared.keys,
+                prepared.memory,
+                prepared.mask,
+                noise=noise,
+                training=training,
+            )
+            return self._combine(ops.concatenate([context, states], axis=-1)), weights
+        if prepared.summary is None:
+            return self._combine(states), None
+        context = _repeated(prepared.summary, states)
+        return self._combine(ops.concatenate([context, states], axis=-1)), None
+
+    def _logits(self, features: Any, weights: Any, prepared: Prepared) -> Any:
+        """Return logits float32[B, N, V] of features [B, N, H]; the one place they are made.
+
+        Args:
+            features: a_t.
+            weights: of attention, float32[B, N, S], or None.
+            prepared: what the weights point at.
+        """
+        del weights, prepared
+        if self._projection is not None:
+            features = self._projection(features)
+        logits = self.embedding(features, reverse=True)
+        return logits + ops.cast(self._bias, "float32")
+
+    def _fed_through(
+        self, vectors: Any, prepared: Prepared, start: State, training: bool
+    ) -> tuple[Any, Any]:
+        """Return features and attention of every step by a loop over them: input feeding."""
+        rows, steps, _ = ops.shape(vectors)
+        width = ops.shape(prepared.memory)[1]
+        noise, attention_noise = StepNoise([], []), None
+        if training and self._attention is not None:
+            noise = self._stack.draw_noise(rows, steps)
+            attention_noise = self._attention.draw_noise(rows, steps, width)
+        by_step = {
+            "vectors": ops.transpose(vectors, (1, 0, 2)),
+            "inputs": {str(n): part for n, part in enumerate(noise.inputs) if part is not None},
+        }
+        if attention_noise is not None:
+            by_step["attention"] = ops.transpose(attention_noise, (1, 0, 2))
+
+        def step(carried: Any, now: Any) -> tuple[Any, Any]:
+            before, fed, _ = carried
+            read = ops.concatenate([now["vectors"], fed], axis=-1)
+            output, after = self._advance(read, before, noise, now["inputs"])
+            factor = now.get("attention")
+            features, weights = self._attended(
+                output[:, None], prepared, None if factor is None else factor[:, None]
+            )
+            carried = (after, features[:, 0], weights[:, 0])
+            return carried, carried
+
+        nothing = ops.zeros((rows, width), "float32")
+        _, found = ops.scan(step, (start["stack"], start["fed"], nothing), by_step)
+        return ops.transpose(found[1], (1, 0, 2)), ops.transpose(found[2], (1, 0, 2))
+
+    def _advance(
+        self, inputs: Any, state: Sequence[Any], noise: StepNoise, factors: dict[str, Any]
+    ) -> tuple[Any, list[Any]]:
+        """Advance the stack by a step [B, D] within the loop, with dropout if any was drawn."""
+        if not noise.inputs:
+            return self._stack.step(inputs, state)
+        now = [factors.get(str(number)) for number in range(len(noise.inputs))]
+        return self._stack.noisy_step(inputs, state, StepNoise(now, noise.state))
+
+    def _partly_own(self, tokens: Any, prepared: Prepared, start: State) -> Any:
+        logits = ops.stop_gradient(self._read(tokens, prepared, start, False)["logits"])
+        share = ops.convert_to_tensor(self.sampling_share)
+        how = self.settings["sampling"]
+        return replace_by_own(tokens, logits, share, how=how, seed=self._own_tokens)
+
+    def compute_output_spec(
+        self, tokens: Any, memory: Any = None, *_: Any, **__: Any
+    ) -> dict[str, Any]:
+        """Return [B, T, V] and, with attention, [B, T, S]."""
+        shape = tuple(tokens.shape)
+        size = self.settings["vocabulary_size"]
+        outputs = {"logits": keras.KerasTensor((*shape, size), dtype="float32")}
+        if self._attention is not None:
+            width = memory.shape[1]
+            outputs["attention"] = keras.KerasTensor((*shape, width), dtype="float32")
+        return outputs
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return super().get_config() | self.settings
+
+
+def _check(name: str, settings: dict[str, Any]) -> None:
+    """Refuse settings that cannot work."""
+    kinds = ("dot", "additive", "none")
+    require(settings["attention"] in kinds, "attention", settings["attention"], ", ".join(kinds))
+    share = settings["scheduled_sampling"]
+    require(0 <= share <= 1, "scheduled_sampling", share, "in [0, 1]")
+    ways = ("argmax", "sample")
+    require(settings["sampling"] in ways, "sampling", settings["sampling"], ", ".join(ways))
+    if settings["input_feeding"] and settings["attention"] == "none":
+        raise ConfigError(
+            f"decoder {name!r}: got input_feeding=True with attention='none', expected attention "
+            "whose result can be fed; set attention='dot' or input_feeding=False"
+        )
+
+
+def _widened(state: State) -> State:
+    return keras.tree.map_structure(lambda part: part[:, None], state)
+
+
+def _as_rows(part: Any) -> Any:
+    """Return [B K, H] of [B, K, H]."""
+    return ops.reshape(part, (-1, part.shape[-1]))
+
+
+def _as_hypotheses(part: Any, tokens: Any) -> Any:
+    """Return [B, K, H] of [B K, H], for tokens [B, K]."""
+    return ops.reshape(part, (*ops.shape(tokens), part.shape[-1]))
+
+
+def _repeated(summary: Any, like: Any) -> Any:
+    """Return [B, N, D] of [B, D], for like [B, N, ...]."""
+    shape = (*ops.shape(like)[:2], summary.shape[-1])
+    return ops.broadcast_to(ops.cast(summary, like.dtype)[:, None], shape)

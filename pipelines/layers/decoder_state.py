@@ -1,0 +1,161 @@
+"""The recurrence of a decoder: where it starts, and how it trains a step at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from pipelines.layers.fast_recurrent import applicable, fast_gru, fast_lstm
+from pipelines.layers.horizon_decoders import decoder_stack
+from pipelines.layers.recurrent import RecurrentStack
+from pipelines.layers.recurrent_state import split_state, step_layer
+
+
+class StepNoise(NamedTuple):
+    """Dropout of a training step, drawn before the loop over steps; None where there is none.
+
+    Random numbers must not be drawn within a loop: JAX could not carry the generator out of it.
+
+    Attributes:
+        inputs: factors of the inputs of every layer, each [T, B, D].
+        state: factors of h of every layer, each [B, units], the same at every step.
+    """
+
+    inputs: list[Any]
+    state: list[Any]
+
+
+class DecoderStack(RecurrentStack):
+    """A forward `RecurrentStack` that trains from a given state, at once or step by step.
+
+    `run` takes the fast path from any state where `fast` is set and the path applies.
+    """
+
+    @classmethod
+    def of(cls, settings: dict[str, Any], **options: Any) -> DecoderStack:
+        """Make the stack that settings describe; direction is left aside.
+
+        Raises:
+            ConfigError: a setting is not one of `RecurrentStack`.
+        """
+        fast = bool(settings.get("fast", False))
+        return cls(**decoder_stack(settings).settings | {"fast": fast} | options)
+
+    def run(
+        self, inputs: Any, mask: Any = None, initial_state: Any = None, training: bool = False
+    ) -> tuple[Any, list[Any]]:
+        """Read a sequence from a state to a state; as `RecurrentStack.run`."""
+        fast = self.settings["fast"] and initial_state is not None and mask is None
+        if not (fast and all(applicable(r, inputs, training).holds for r in self._recurrences)):
+            states, final = super().run(inputs, mask, initial_state, training)
+            return states, final
+        before = split_state(self.name, self._recurrences, initial_state)
+        states, final = inputs, []
+        for parts, state in zip(self._layers_of_depth, before, strict=True):
+            read = self._drop(parts, states, training)
+            read, after = _run_fast(parts["recurrence"], read, state)
+            states = self._finish(parts, states, read)
+            final += after
+        return states, final
+
+    def draw_noise(self, rows: Any, steps: Any) -> StepNoise:
+        """Draw the dropout of a training step over B rows and T steps.
+
+        Variational and recurrent dropout are the same at every step, input dropout is not.
+        """
+        widths = [layer.cell.kernel.shape[0] for layer in self._recurrences]
+        inputs, state = [], []
+        for parts, width in zip(self._layers_of_depth, widths, strict=True):
+            ones = ops.ones((rows, steps, width), self.compute_dtype)
+            noisy = "input_dropout" in parts or "variational_dropout" in parts
+            drawn = self._drop(parts, ones, True) if noisy else None
+            inputs.append(None if drawn is None else ops.transpose(drawn, (1, 0, 2)))
+            state.append(self._state_noise(parts["recurrence"], rows))
+        return StepNoise(inputs, state)
+
+    def _state_noise(self, recurrence: Any, rows: Any) -> Any:
+        rate = self.settings["recurrent_dropout"]
+        if not rate:
+            return None
+        ones = ops.ones((rows, self.settings["units"]), self.compute_dtype)
+        return keras.random.dropout(ones, rate, seed=recurrence.cell.seed_generator)
+
+    def noisy_step(self, inputs: Any, state: Any, noise: StepNoise) -> tuple[Any, list[Any]]:
+        """Read one step with dropout: T of them equal `run` in training.
+
+        Args:
+            inputs: float[B, D].
+            state: the state before, as a flat list.
+            noise: of this step: the parts of `inputs` are [B, D].
+        """
+        before = split_state(self.name, self._recurrences, state)
+        after: list[Any] = []
+        for parts, old, factor, kept in zip(
+            self._layers_of_depth, before, noise.inputs, noise.state, strict=True
+        ):
+            read = inputs if factor is None else inputs * factor
+            # Only h is read by the recurrence's products; c of an LSTM is carried whole.
+            hidden = old[0] if kept is None else old[0] * kept
+            read, new = step_layer(parts["recurrence"], read, [hidden, *old[1:]])
+            inputs = self._finish(parts, inputs, read)
+            after += new
+        return inputs, after
+
+
+def _run_fast(layer: Any, inputs: Any, state: Sequence[Any]) -> tuple[Any, list[Any]]:
+    """Run an LSTM or GRU from a state in compiled blocks."""
+    run = fast_lstm if isinstance(layer, keras.layers.LSTM) else fast_gru
+    cell = layer.cell
+    bias = None if cell.bias is None else cell.bias.value
+    weights = (cell.kernel.value, cell.recurrent_kernel.value, bias)
+    outputs, final = run(inputs, *weights, initial_state=tuple(state))
+    return outputs, list(final)
+
+
+@keras.saving.register_keras_serializable(package="pipelines")
+class StateBridge(keras.layers.Layer):
+    """Makes a decoder's first state of a summary of what it will write about.
+
+    A dense layer with tanh for every tensor of the state (Cho et al., 2014, A.1.2): maps
+    float[B, D] to a list of float[B, size].
+
+    Args:
+        sizes: widths of the state's tensors.
+        seed: of the weights.
+    """
+
+    def __init__(self, sizes: Sequence[int], *, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sizes, self.seed = [int(size) for size in sizes], seed
+        initial = keras.initializers.GlorotUniform
+        self._parts = [
+            keras.layers.Dense(
+                size,
+                activation="tanh",
+                kernel_initializer=initial(None if seed is None else seed * 1000 + number),
+                dtype=self.dtype_policy,
+                name=f"state_{number}",
+            )
+            for number, size in enumerate(self.sizes)
+        ]
+
+    def build(self, summary_shape: tuple[Any, ...]) -> None:
+        """Create the weights."""
+        for part in self._parts:
+            part.build(summary_shape)
+        self.built = True
+
+    def call(self, summary: Any) -> list[Any]:
+        """Return the state."""
+        return [part(summary) for part in self._parts]
+
+    def compute_output_shape(self, summary_shape: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Return [B, size] of every tensor."""
+        return [(summary_shape[0], size) for size in self.sizes]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return super().get_config() | {"sizes": self.sizes, "seed": self.seed}
