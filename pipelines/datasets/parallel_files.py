@@ -10,13 +10,14 @@ from pathlib import Path
 
 from pipelines.datasets.locate import SPLIT_WORDS
 from pipelines.datasets.parallel_alignment import first_shift
-from pipelines.datasets.parallel_languages import same_language, split_ending
+from pipelines.datasets.parallel_languages import is_language, same_language, split_ending
 from pipelines.datasets.parallel_options import ParallelOptions, RawPair
 from pipelines.datasets.remarks import Remarks
 from pipelines.datasets.text_files import describe_missing, open_text, reading_errors
 from pipelines.errors import DataError
 
 _SHOWN_CHARACTERS = 60
+_SOURCE_ENDINGS, _TARGET_ENDINGS = ("src", "source"), ("tgt", "trg", "target")
 _OTHER_FORMATS = (
     "md",
     "po",
@@ -88,10 +89,10 @@ def _two_paths(first: Path, second: Path, options: ParallelOptions) -> PairFiles
                 "of both must hold the same text in two languages"
             )
     endings = [split_ending(path)[1] for path in (first, second)]
-    languages = (options.source_language, options.target_language)
-    if all(map(same_language, endings[::-1], languages)):
+    sides = [[side for side in (0, 1) if _is_of_side(it, side, options)] for it in endings]
+    if sides == [[1], [0]]:
         return PairFiles(second, first)
-    if all(endings) and not all(map(same_language, endings, languages)):
+    if sides != [[0], [1]] and all(map(is_language, endings)):
         raise _wrong_languages(f"{first}, {second}", endings, options)
     return PairFiles(first, second)
 
@@ -126,20 +127,29 @@ def split_of_pair(pair: PairFiles) -> str | None:
 
 def _pairs(folder: Path, files: list[Path], options: ParallelOptions) -> list[PairFiles]:
     """Match files whose names differ in the language alone."""
-    sides = [_by_stem(files, it) for it in (options.source_language, options.target_language)]
+    sides = [_by_stem(files, side, options) for side in (0, 1)]
     known = sorted({*sides[0], *sides[1]})
     for stem in known:
         if (stem in sides[0]) != (stem in sides[1]):
             raise _lone_file(folder, stem, sides, files, options)
-    if not known and len({split_ending(it)[0] for it in files}) < len(files):
-        found = sorted({split_ending(it)[1] for it in files})
+    named = [it for it in files if is_language(split_ending(it)[1])]
+    if not known and len({split_ending(it)[0] for it in named}) < len(named):
+        found = sorted({split_ending(it)[1] for it in named})
         raise _wrong_languages(str(folder), found, options)
     return [PairFiles(sides[0][stem], sides[1][stem]) for stem in known]
 
 
-def _by_stem(files: Iterable[Path], language: str) -> dict[str, Path]:
+def _is_of_side(ending: str, side: int, options: ParallelOptions) -> bool:
+    """Tell whether an ending stands for the source (0) or the target (1)."""
+    language = (options.source_language, options.target_language)[side]
+    usual = (_SOURCE_ENDINGS, _TARGET_ENDINGS)[side]
+    return same_language(ending, language) or ending.lower() in usual
+
+
+def _by_stem(files: Iterable[Path], side: int, options: ParallelOptions) -> dict[str, Path]:
     """Return what a file's name shares with its translation's -> file, an exact code first."""
-    fitting = [it for it in files if same_language(split_ending(it)[1], language)]
+    language = (options.source_language, options.target_language)[side]
+    fitting = [it for it in files if _is_of_side(split_ending(it)[1], side, options)]
     fitting.sort(key=lambda it: split_ending(it)[1].casefold() == language.casefold())
     return {split_ending(it)[0]: it for it in fitting}
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.datasets.parallel_languages import same_language
+from pipelines.datasets.parallel_languages import is_language, same_language
 from pipelines.datasets.parallel_options import ParallelOptions, RawPair
 from pipelines.datasets.readers import format_of
 from pipelines.datasets.remarks import Remarks
@@ -31,7 +31,6 @@ GETTEXT = (".po", ".mo")
 _HEAD_BYTES = 16384
 _CHARSET = re.compile(rb"charset=([\w.-]+)")
 _LANGUAGE = re.compile(rb"^\"?Language:[ \t]*([A-Za-z]{2,3}(?:[_-][A-Za-z0-9]+)*)", re.MULTILINE)
-_CODE = re.compile(r"[a-z]{2,3}(?:[_-][A-Z]{2}|[_-][A-Z][a-z]{3}|@[a-z]+)?")
 # What Babel is strict about and no pair needs: dates and languages written in other ways.
 _UNNEEDED_HEADER = re.compile(r'"(?:POT-Creation-Date|PO-Revision-Date|Language):')
 _NAMED_PARTS = 4  # of a path: fr/LC_MESSAGES/app.po and the folder above
@@ -68,7 +67,7 @@ def catalogue_language(path: Path, top: Path | None = None) -> str:
         return header[1].decode()
     folders = path.relative_to(top).parent.parts if top else ()
     names = [path.name.removesuffix(path.suffix).split(".")[-1], *reversed(folders)]
-    return next((name for name in names if _CODE.fullmatch(name)), "")
+    return next((name for name in names if is_language(name)), "")
 
 
 def read_gettext(path: Path, options: ParallelOptions, remarks: Remarks) -> Iterator[RawPair]:

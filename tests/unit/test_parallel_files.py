@@ -70,6 +70,7 @@ def test_folder_with_splits(tmp_path: Path) -> None:
         ("en.txt", "fr.txt"),
         ("Books.en-fr.en", "Books.en-fr.fr"),
         ("news.en_GB.txt.gz", "news.fr-FR.txt"),
+        ("tatoeba.eng", "tatoeba.fra"),
     ],
 )
 def test_one_pair_in_a_folder(tmp_path: Path, names: tuple[str, str]) -> None:
@@ -86,6 +87,14 @@ def test_prefix(tmp_path: Path) -> None:
     assert found(tmp_path / "corpus") == [("corpus.en", "corpus.fr.gz", "")]
     german = ParallelOptions(target_language="de")
     assert found(tmp_path / "corpus", german) == [("corpus.en", "corpus.de", "")]
+
+
+@pytest.mark.parametrize("names", [("a.src", "a.tgt"), ("a.source.txt", "a.target.txt")])
+def test_sides_may_be_named_without_languages(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    for source in (tmp_path, tmp_path / "a", f"{tmp_path / names[1]} {tmp_path / names[0]}"):
+        assert found(source) == [(*names, "")]
 
 
 def test_what_is_no_pair_of_files_is_left_to_others(tmp_path: Path) -> None:
