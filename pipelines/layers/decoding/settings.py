@@ -40,7 +40,7 @@ class DecodingSettings:
     min_length: int = 0
     no_repeat_ngram: int = 0
     repetition_penalty: float = 1.0
-    length_penalty: float = 0.0
+    length_penalty: float = 1.0
     normalizer: Normalizer = "wu"
     max_length: int | None = None
 
@@ -78,7 +78,6 @@ class BeamSettings(DecodingSettings):
     n_best: int | None = None
     coverage_penalty: float = 0.0
     patience: float | None = None
-    length_penalty: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

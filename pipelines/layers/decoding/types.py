@@ -25,8 +25,8 @@ class StepOutput(NamedTuple):
 # hypothesis (an encoder's states [B, S, D], masks) belongs in its closure, never K times in state.
 Step = Callable[[Any, Any], StepOutput]
 
-# draw(step int32[]) -> uniforms in (0, 1), float32[B, K]; such as
-# lambda step: tf.random.stateless_uniform((rows, samples), (seed, step))
+# Gives the uniforms of one step, float32[B, K] in (0, 1), from its number int32[]. An export takes
+# `tf.random.stateless_uniform((rows, samples), (seed, number))`, so that a seed gives one text.
 Draw = Callable[[Any], Any]
 
 
