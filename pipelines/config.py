@@ -48,6 +48,9 @@ class RunConfig:
     """Largest global norm of the gradients of one step; 0 switches clipping off."""
     weight_average: float = 0.0
     """Validate and keep a moving average of the weights of this decay, such as 0.99; 0: none."""
+    average_epochs: int = 1
+    """Average the weights of this many last epochs where that is better on the validation split
+    than the best epoch (checkpoint averaging); 1: do not."""
     mixed_precision: bool = False
     """Compute in float16 with float32 weights: for GPUs, slower on most CPUs."""
     tensorboard: bool = False
@@ -78,7 +81,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, before any data is read."""
-        for name in ("epochs", "batch_tokens", "units", "depth"):
+        for name in ("epochs", "batch_tokens", "units", "depth", "average_epochs"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in (
             "input_dropout",

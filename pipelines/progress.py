@@ -88,6 +88,15 @@ class TrainingProgress:
             soft_wrap=True,
         )
 
+    def averaged(self, epochs: int, monitor: str, value: float, best: float | None) -> None:
+        """Print what the mean of the last epochs' weights gave, beside the best epoch."""
+        beside = "" if best is None else f", best epoch {best:.3f}"
+        self.console.print(
+            f"  mean of the last {epochs} epochs: validation {monitor} {value:.3f}{beside}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
 
 def _thousands(rate: float) -> str:
     return f"{rate / 1000:.1f}k" if rate >= 1000 else f"{rate:.0f}"

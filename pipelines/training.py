@@ -156,6 +156,7 @@ class Trainer:
         ):
             while not self._finished():
                 self._epoch(train, valid, interrupt)
+            self._try_average(valid)
         return self._result(train, resumed)
 
     def _finished(self) -> bool:
@@ -195,9 +196,24 @@ class Trainer:
         if self.objective.improves(value, state.best_value):
             state.best_value, state.best_epoch = value, state.epoch + 1
             state.best_weights = snapshot_weights(self.model)
+        if self.config.average_epochs > 1:
+            state.recent = [*state.recent, snapshot_weights(self.model)]
+            state.recent = state.recent[-self.config.average_epochs :]
         state.epoch, state.batch = state.epoch + 1, 0
         state.seconds += seconds
         self.progress.epoch_done(row, self.objective.monitor, state.best_epoch)
+
+    def _try_average(self, valid: Batches) -> None:
+        """Keep the mean of the last epochs' weights if it is better than the best epoch's."""
+        state = self.state
+        if len(state.recent) < 2:
+            return
+        mean = [np.mean(values, axis=0) for values in zip(*state.recent, strict=True)]
+        restore_weights(self.model, mean)
+        value = self.objective.validate(self.model, valid)[self.objective.monitor]
+        self.progress.averaged(len(state.recent), self.objective.monitor, value, state.best_value)
+        if self.objective.improves(value, state.best_value):
+            state.best_value, state.best_weights = value, snapshot_weights(self.model)
 
     def _result(self, train: Batches, resumed: int | None) -> TrainingResult:
         restore_weights(self.model, self.state.best_weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from dataclasses import dataclass, field
@@ -19,7 +20,10 @@ _PLAIN = ("epoch", "batch", "seconds", "best_epoch", "best_value", "history")
 
 @dataclass
 class TrainState:
-    """Position, history and best weights of a run; `epoch` and `batch` are the next to do."""
+    """Position, history and best weights of a run; `epoch` and `batch` are the next to do.
+
+    `recent` are the weights of the last epochs, the latest at the end, where they are averaged.
+    """
 
     epoch: int = 0
     batch: int = 0
@@ -27,6 +31,7 @@ class TrainState:
     best_epoch: int = 0
     best_value: float | None = None
     best_weights: Weights = field(default_factory=list)
+    recent: list[Weights] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
 
     @property
@@ -42,7 +47,9 @@ class TrainState:
         plain = {name: getattr(self, name) for name in _PLAIN}
         plain["seconds"] += elapsed
         arrays = {"plain": np.array(json.dumps(plain))}
-        for kind, values in (("now", snapshot_state(model)), ("best", self.best_weights)):
+        kinds = {"now": snapshot_state(model), "best": self.best_weights}
+        kinds |= {f"recent{age}_": weights for age, weights in enumerate(self.recent)}
+        for kind, values in kinds.items():
             arrays |= {f"{kind}{number}": value for number, value in enumerate(values)}
         partial = path.with_suffix(".partial")
         try:
@@ -68,13 +75,15 @@ class TrainState:
             with np.load(path) as arrays:
                 plain = json.loads(str(arrays["plain"]))
                 now, best = (_numbered(arrays, kind) for kind in ("now", "best"))
+                ages = itertools.takewhile(lambda age: f"recent{age}_0" in arrays, itertools.count())
+                recent = [_numbered(arrays, f"recent{age}_") for age in ages]
         except (OSError, ValueError, KeyError) as error:
             raise TrainingError(
                 f"{path}: the saved training state cannot be read ({error}); run again without "
                 "--resume to start afresh"
             ) from error
         _assign(_state_variables(model), now, path)
-        return cls(**plain, best_weights=best)
+        return cls(**plain, best_weights=best, recent=recent)
 
 
 def _numbered(arrays: Any, kind: str) -> Weights:

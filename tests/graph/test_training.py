@@ -240,3 +240,40 @@ def test_nothing_is_traced_anew_for_a_new_shape(corpora, tmp_path):
     symbolic = len(traces)
     run.fit(batches(corpora[0], seed=3), batches(corpora[1]))
     assert len(traces) - symbolic <= 3  # build, train, evaluate: once each
+
+
+def averaging(**changes):
+    return replace(CONFIG, average_epochs=3, schedule="constant", learning_rate=0.05, **changes)
+
+
+def test_the_mean_of_the_last_epochs_is_kept_where_it_is_better(corpora, tmp_path, monkeypatch):
+    run = trainer(tmp_path, averaging())
+    values = iter([0.5, 0.6, 0.7, 0.65, 0.9])  # four epochs, then the mean of the last three
+    monkeypatch.setattr(
+        run, "objective", replace(run.objective, validate=lambda *_: {"accuracy": next(values)})
+    )
+    run.fit(batches(corpora[0], seed=3), batches(corpora[1]))
+    last = [np.mean(parts, axis=0) for parts in zip(*run.state.recent, strict=True)]
+    assert len(run.state.recent) == 3
+    for kept, mean in zip(run.model.get_weights(), last, strict=True):
+        np.testing.assert_allclose(kept, mean, atol=1e-6)
+
+
+def test_the_best_epoch_is_kept_where_the_mean_is_worse(corpora, tmp_path, monkeypatch):
+    run = trainer(tmp_path, averaging())
+    values = iter([0.5, 0.6, 0.7, 0.65, 0.1])
+    monkeypatch.setattr(
+        run, "objective", replace(run.objective, validate=lambda *_: {"accuracy": next(values)})
+    )
+    run.fit(batches(corpora[0], seed=3), batches(corpora[1]))
+    for kept, third in zip(run.model.get_weights(), run.state.recent[1], strict=True):
+        np.testing.assert_array_equal(kept, third)
+
+
+def test_averaging_survives_a_resumed_run(corpora, tmp_path):
+    run, _ = train(corpora, tmp_path / "whole", config=averaging())
+    _, first = train(corpora, tmp_path / "cut", config=averaging(epochs=2))
+    assert len(first.history) == 2
+    again = trainer(tmp_path / "cut", averaging(epochs=2))
+    again.fit(batches(corpora[0], seed=3), batches(corpora[1]), resume=True)
+    assert [len(part) for part in again.state.recent] == [len(part) for part in run.state.recent[:2]]
