@@ -146,9 +146,7 @@ class Sentiment(TextTask[LabelledText, SentimentConfig]):
             length_of="tokens",
             inputs=tuple(tensor.name for tensor in model.inputs),
             target="target" if "target" in corpus.names else "label",
-            batch_tokens=self.config.batch_tokens
-            if seed is not None
-            else 8 * self.config.batch_tokens,
+            batch_tokens=self.config.batch_tokens * (1 if seed is not None else 8),
             seed=seed,
         )
 
@@ -248,8 +246,9 @@ class Sentiment(TextTask[LabelledText, SentimentConfig]):
         path = version / "assets.extra" / "labels.txt"
         return list(Vocabulary.load(path, reserved=()).tokens)
 
-    def render_prediction(self, answer: Mapping[str, Any]) -> RenderableType:
+    def render_prediction(self, answer: Mapping[str, Any], options: Any) -> RenderableType:
         """Show label and probabilities."""
+        del options
         ranked = sorted(answer["probabilities"].items(), key=lambda entry: -entry[1])
         shares = ", ".join(f"{label} {share:.3f}" for label, share in ranked)
         return f"[bold]{escape(answer['label'])}[/bold]  ({escape(shares)})"

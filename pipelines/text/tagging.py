@@ -197,8 +197,9 @@ class Tagging(TextTask[TaggedSentence, TaggerConfig]):
             ]
         return record
 
-    def render_prediction(self, answer: Mapping[str, Any]) -> Text:
+    def render_prediction(self, answer: Mapping[str, Any], options: Any) -> Text:
         """Show the text with its tags."""
+        del options
         return self.marked(answer) if len(answer["tags"]) else Text("(no tokens)")
 
     @abstractmethod

@@ -38,8 +38,8 @@ class TextTask(Task[E, C]):
         """Return the raw inputs of `serve` for what a user typed or streamed."""
 
     @abstractmethod
-    def render_prediction(self, answer: Mapping[str, Any]) -> RenderableType:
-        """Show one answer on a terminal."""
+    def render_prediction(self, answer: Mapping[str, Any], options: Any) -> RenderableType:
+        """Show one answer on a terminal, as the options of `predict` ask."""
 
     def ask(self, model: ServedModel, texts: Sequence[str], options: Any) -> Outputs:
         """Send what a user typed or streamed through the exported model."""
@@ -65,7 +65,7 @@ class TextTask(Task[E, C]):
         if options.json:
             sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
         else:
-            Console().print(self.render_prediction(answer), highlight=False, soft_wrap=True)
+            Console().print(self.render_prediction(answer, options), highlight=False, soft_wrap=True)
         return 0
 
 

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from pipelines.corpus import EncodedCorpus
 from pipelines.export.row_blocks import in_blocks
 from pipelines.export.saved_model import Endpoint
 from pipelines.layers.decoding import BeamSettings, Decoded, beam_search, greedy
@@ -141,9 +143,8 @@ class TranslationServing:
         self, rows: tf.RaggedTensor, search: Callable[..., Decoded]
     ) -> dict[str, tf.Tensor]:
         source = rows.to_tensor(PAD)
-        mask = source != PAD
-        memory, summary = self.encoder(source, training=False)
-        prepared = self.decoder.prepare(memory, mask)
+        memory, mask, summary = self.encoder(source, training=False)
+        prepared = self.decoder.prepare(memory, mask, summary)
         state = self.decoder.start(summary)
         decoded = search(
             lambda tokens, state: self.decoder.step(tokens, state, prepared),
@@ -184,9 +185,8 @@ class TranslationServing:
 
     def _teach(self, source: tf.Tensor, target: tf.Tensor) -> dict[str, Any]:
         """Return logits and attention as the decoder reads targets that are known."""
-        memory, summary = self.encoder(source, training=False)
-        outputs = self.decoder(target[:, :-1], memory, source != PAD, summary, training=False)
-        return dict(outputs)
+        read = self.encoder(source, training=False)
+        return dict(self.decoder(target[:, :-1], *read, training=False))
 
     def _score_block(
         self, source: tf.RaggedTensor, target: tf.RaggedTensor
@@ -200,6 +200,32 @@ class TranslationServing:
             "log_probability": -tf.reduce_sum(losses * real, axis=1),
             "tokens": tf.reduce_sum(tf.cast(wanted != PAD, tf.int32), axis=1),
         }
+
+
+def translate_corpus(
+    model: keras.Model,
+    artifacts: TranslationArtifacts,
+    config: TranslatorConfig,
+    corpus: EncodedCorpus,
+    *,
+    rows: int,
+) -> dict[str, np.ndarray]:
+    """Translate an encoded corpus by the model in this process, `rows` sources at a time."""
+    serving = TranslationServing(model, artifacts, config)
+    translate = tf.function(
+        lambda ids: serving.translate_ids(ids),
+        input_signature=[tf.RaggedTensorSpec([None, None], tf.int32)],
+    )
+    column = corpus.ragged("source")
+    ids = tf.RaggedTensor.from_row_lengths(column.values.astype(np.int32), column.lengths)
+    starts = range(0, len(corpus), rows)
+    parts = [translate(ids[start : start + rows]) for start in starts]
+    joined = {
+        name: np.concatenate([part[name].numpy() for part in parts])
+        for name in ("translation", "score")
+    }
+    joined["translation"] = np.array([text.decode() for text in joined["translation"]], object)
+    return joined
 
 
 def _names(ids: tf.RaggedTensor, tokens: tuple[str, ...]) -> tf.Tensor:

@@ -29,7 +29,7 @@ def printed(task, answer, *, terminal):
     stream = io.StringIO()
     system = "standard" if terminal else "auto"
     console = Console(file=stream, force_terminal=terminal, color_system=system, width=99)
-    console.print(task.render_prediction(answer), highlight=False)
+    console.print(task.render_prediction(answer, None), highlight=False)
     return stream.getvalue().rstrip("\n")
 
 

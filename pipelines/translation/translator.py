@@ -1,0 +1,81 @@
+"""The model of a translator: source and words so far -> scores of the next word."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from pipelines.batching import Batches
+from pipelines.feeding import evaluate_model
+from pipelines.layers.attention_decoder import AttentionDecoder
+from pipelines.layers.sequence_losses import SmoothedCrossEntropy, TokenAccuracy, TokenPerplexity
+from pipelines.layers.text_encoder import TextEncoder
+from pipelines.training import Objective
+from pipelines.translation.artifacts import TranslationArtifacts
+from pipelines.translation.translator_config import TranslatorConfig
+
+_STACK = ("cell", "variational_dropout", "input_dropout", "recurrent_dropout", "layer_norm",
+          "residual", "fast", "seed")  # fmt: skip
+
+
+def build(
+    config: TranslatorConfig, artifacts: TranslationArtifacts, *, portable: bool = False
+) -> keras.Model:
+    """Build the whole model.
+
+    Inputs: "source" int32[B, S] and "target_in" int32[B, T], each padded with 0. Output: scores of
+    the token after each of the target's, float32[B, T, V], 0 at padding. `portable` leaves out
+    cuDNN kernels.
+    """
+    source = keras.Input((None,), dtype="int32", name="source")
+    target = keras.Input((None,), dtype="int32", name="target_in")
+    kernels = {"use_cudnn": False} if portable else {}
+    shared = {name: getattr(config, name) for name in _STACK} | kernels
+    read = TextEncoder(
+        len(artifacts.source),
+        embedding_size=config.embedding_size,
+        stack=shared
+        | {"units": config.units, "depth": config.depth, "bidirectional": config.bidirectional},
+        word_dropout=config.word_dropout,
+        seed=config.seed,
+        name="encoder",
+    )(source)
+    decoder = AttentionDecoder(
+        len(artifacts.target),
+        embedding_size=config.embedding_size,
+        stack=shared | {"units": config.decoder_units, "depth": config.decoder_depth},
+        attention=config.attention,
+        input_feeding=config.input_feeding,
+        tied=config.tied,
+        word_dropout=config.word_dropout,
+        attention_dropout=config.attention_dropout,
+        output_dropout=config.output_dropout,
+        scheduled_sampling=config.scheduled_sampling,
+        seed=config.seed,
+        name="decoder",
+    )
+    logits = decoder(target, *read)["logits"]
+    real = ops.cast(ops.not_equal(target, 0), logits.dtype)
+    return keras.Model([source, target], logits * real[..., None])
+
+
+def learner(model: keras.Model) -> keras.Model:
+    """Return the model that `fit` trains: scores at padding are whatever they are."""
+    return keras.Model(model.inputs, model.get_layer("decoder").output["logits"])
+
+
+def objective(config: TranslatorConfig, model: keras.Model) -> Objective:
+    """Return smoothed cross-entropy; the plain perplexity of held-out pairs chooses the epoch."""
+    judge = keras.Model(model.inputs, model.get_layer("decoder").output["logits"])
+    judge.compile(
+        loss=SmoothedCrossEntropy(),
+        weighted_metrics=[TokenPerplexity(), TokenAccuracy("accuracy")],
+        jit_compile=keras.backend.backend() == "jax",
+    )
+
+    def validate(trained: keras.Model, batches: Batches) -> dict[str, float]:
+        del trained  # the judge has its layers
+        return evaluate_model(judge, batches)
+
+    loss = SmoothedCrossEntropy(config.label_smoothing)
+    return Objective(loss, [], "perplexity", better="lower", validate=validate)
