@@ -30,15 +30,16 @@ _PREFIX = 4  # letters that cognates share (Simard et al.)
 _MASK_WORDS, _MASK_BITS = 4, 256
 _LEAST_MARGIN = 0.5  # nats above chance that lines must reach on average, or they fit nothing
 _SHOWN = 10
+_CLEAR_WITHIN = 5  # lines of a stretch among which the clearest is shown
 _QUESTION, _EXCLAMATION = ("?", "\uff1f", "\u061f"), ("!", "\uff01")  # also fullwidth, Arabic
 
 
 class Shift(NamedTuple):
     """A stretch of lines that fit the other side's lines `offset` further on better.
 
-    `line` and `end` are the source's first and last line of it, from 1; lines of it before `fits`
-    fit nothing near, as where many lines are missing. `gain` is by how much the others fit better
-    in all (natural logarithm of a likelihood ratio).
+    `line` and `end` are the source's first and last line of it, from 1. Its first lines may fit
+    nothing, as where lines are missing; `fits` is one near the beginning that clearly fits. `gain`
+    is by how much all of them fit better (natural logarithm of a likelihood ratio).
     """
 
     line: int
@@ -164,9 +165,10 @@ def _shifts(source: _Features, target: _Features, further: int = 0) -> list[Shif
     for start, limit in pairwise(edges.tolist()):
         state = int(path[start])
         if 0 < state < len(offsets):
-            gain = (scores[start:limit, state] - scores[start:limit, 0]).sum()
+            gains = scores[start:limit, state] - scores[start:limit, 0]
+            fits = start + int(gains[:_CLEAR_WITHIN].argmax()) + 1
             line = start - lost + 1
-            shifts.append(Shift(line, start + 1, limit, offsets[state], float(gain)))
+            shifts.append(Shift(line, fits, limit, offsets[state], float(gains.sum())))
         lost = limit - start if state == len(offsets) else 0
     return shifts
 

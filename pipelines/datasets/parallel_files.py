@@ -240,12 +240,11 @@ def _unequal(files: PairFiles, options: ParallelOptions, counts: list[int]) -> D
         shorter = files.source if counts[0] < counts[1] else files.target
         where = f"no line looks shifted: {shorter.name} is probably cut after line {min(counts):,}"
     else:
-        other, lost = shift.fits + shift.offset, shift.fits > shift.line
+        here, other = shift.fits, shift.fits + shift.offset
         where = (
-            f"line {shift.line:,} first looks shifted: "
-            f"{f'from there none fits, and line {shift.fits:,}' if lost else 'it'} fits line "
-            f"{other:,} of {files.target.name} better; {_line(files.source, shift.fits, options)} "
-            f"against {_line(files.target, shift.fits, options)} and, at {other:,}, "
+            f"line {shift.line:,} first looks shifted: line {here:,} of {files.source.name}, "
+            f"{_line(files.source, here, options)}, stands beside "
+            f"{_line(files.target, here, options)} but fits line {other:,} of {files.target.name}, "
             f"{_line(files.target, other, options)}"
         )
     return DataError(

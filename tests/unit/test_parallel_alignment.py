@@ -65,7 +65,7 @@ def test_shift_far_beyond_the_window_is_told_by_the_counts() -> None:
     found = first_shift(sources, targets[:200] + targets[240:])
     assert found is not None and found.offset == -40
     # Lines 201-240 have no translation, line 241 fits line 201.
-    assert abs(found.line - 201) <= 5 and abs(found.fits - 241) <= 5
+    assert abs(found.line - 201) <= 5 and 241 <= found.fits <= 250
 
 
 def test_cut_end_is_no_shift() -> None:
