@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Protocol
 
 from pipelines.datasets.findings import Finding, Table
 from pipelines.datasets.label_scan import LabelledText
@@ -41,6 +42,14 @@ _SCRIPTS = {
 _SCRIPT_PATTERNS = {name: re.compile(f"[{span}]") for name, span in _SCRIPTS.items()}
 
 
+class HasText(Protocol):
+    """Anything with a text."""
+
+    @property
+    def text(self) -> str:
+        """The text."""
+
+
 def short_texts_finding(rows: Sequence[LabelledText]) -> Finding:
     """Report the share of texts of one or two words, which seldom hold what a label needs."""
     short = [row for row in rows if len(row.text.split(None, 3)) <= 2 and row.text.isascii()]
@@ -52,7 +61,7 @@ def short_texts_finding(rows: Sequence[LabelledText]) -> Finding:
     return Finding("warning" if share > 0.1 else "note", "Very short texts", detail)
 
 
-def unknown_words_finding(train: Sequence[LabelledText], test: Sequence[LabelledText]) -> Finding:
+def unknown_words_finding(train: Sequence[HasText], test: Sequence[HasText]) -> Finding:
     """Report the share of test words that training rows lack, or have once only."""
     known = _count(train, _WORD)
     total = absent = once = 0
@@ -72,7 +81,7 @@ def unknown_words_finding(train: Sequence[LabelledText], test: Sequence[Labelled
     return Finding("warning" if share > 0.15 else "ok", "Unknown words", detail)
 
 
-def debris_finding(rows: Sequence[LabelledText]) -> Finding:
+def debris_finding(rows: Sequence[HasText]) -> Finding:
     """Look for what a wrong encoding or a web page leaves in text."""
     lines = []
     misread = 0
@@ -93,7 +102,7 @@ def debris_finding(rows: Sequence[LabelledText]) -> Finding:
     return Finding("warning" if grave else "note", "Encoding", detail, table)
 
 
-def script_finding(rows: Sequence[LabelledText]) -> Finding:
+def script_finding(rows: Sequence[HasText]) -> Finding:
     """Report which scripts the texts are written in; a second one often means a second language."""
     found = {
         name: sum(1 for row in rows if pattern.search(row.text))
@@ -148,7 +157,7 @@ def _frequent_tokens(rows: Sequence[LabelledText]) -> list[str]:
     return [token for token, count in counts.items() if count > least]
 
 
-def _count(rows: Sequence[LabelledText], pattern: re.Pattern[str]) -> Counter[str]:
+def _count(rows: Sequence[HasText], pattern: re.Pattern[str]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for row in rows:
         counts.update(pattern.findall(row.text.lower()))
