@@ -56,8 +56,9 @@ def find_pair_files(source: str, options: ParallelOptions) -> list[PairFiles]:
 
     Args:
         source: two paths, separated by a comma or a space; a folder that holds `train.en` and
-            `train.fr` (also valid or dev, and test), or other names with languages as endings; or
-            what such names begin with, as `corpus` of `corpus.en` and `corpus.fr`; each also .gz.
+            `train.fr` (also valid or dev, and test), or other names with languages as endings; one
+            such file, the other being beside it; or what both names begin with, as `corpus` of
+            `corpus.en` and `corpus.fr`; each also .gz.
         options: the languages.
 
     Raises:
@@ -66,26 +67,37 @@ def find_pair_files(source: str, options: ParallelOptions) -> list[PairFiles]:
     path = Path(source).expanduser()
     if path.is_dir():
         return _in_folder(path, options)
-    if path.exists() or not source.strip():
+    if not source.strip():
         return []
-    for separator in (r",", r"\s+"):
+    for separator in () if path.exists() else (r",", r"\s+"):
         parts = [part for part in re.split(separator, source.strip()) if part.strip()]
         two = [Path(part.strip()).expanduser() for part in parts]
-        if len(two) == 2 and any(part.is_file() for part in two):
+        if len(two) == 2 and (any(it.is_file() for it in two) or _are_of_sides(two, options)):
             return [_two_paths(two[0], two[1], options)]
     if not path.parent.is_dir():
         return []
-    named = [it for it in _text_files(path.parent) if split_ending(it)[0] == path.name]
+    stem = path.name
+    if path.is_file():
+        stem, ending = split_ending(path)
+        if not any(_is_of_side(ending, side, options) for side in (0, 1)):
+            return []
+    named = [it for it in _text_files(path.parent) if split_ending(it)[0] == stem]
     return _pairs(path.parent, named, options)
+
+
+def _are_of_sides(paths: list[Path], options: ParallelOptions) -> bool:
+    """Tell whether the paths end in the languages of both sides, whether or not they exist."""
+    endings = {split_ending(path)[1] for path in paths}
+    return all(any(_is_of_side(it, side, options) for it in endings) for side in (0, 1))
 
 
 def _two_paths(first: Path, second: Path, options: ParallelOptions) -> PairFiles:
     """Tell source from target by the endings where they say, else by the order given."""
-    for path in (first, second):
+    for path, other in ((first, second), (second, first)):
         if not path.is_file():
-            other = second if path is first else first
+            there = "is there" if other.is_file() else "is not there either"
             raise DataError(
-                f"{describe_missing(path)}; the other file of the pair, {other}, is there: line n "
+                f"{describe_missing(path)}; the other file of the pair, {other}, {there}: line n "
                 "of both must hold the same text in two languages"
             )
     endings = [split_ending(path)[1] for path in (first, second)]

@@ -98,6 +98,15 @@ def test_sides_may_be_named_without_languages(tmp_path: Path, names: tuple[str, 
         assert found(source) == [(*names, "")]
 
 
+def test_one_file_of_a_pair_finds_the_other(tmp_path: Path) -> None:
+    for name in ("c.en", "c.fr", "d.fr", "notes.txt"):
+        (tmp_path / name).touch()
+    assert found(tmp_path / "c.en") == found(tmp_path / "c.fr") == [("c.en", "c.fr", "")]
+    with pytest.raises(DataError, match=r"d\.en: no such file, but d\.fr is there; expected both"):
+        found(tmp_path / "d.fr")
+    assert found(tmp_path / "notes.txt") == []
+
+
 def test_what_is_no_pair_of_files_is_left_to_others(tmp_path: Path) -> None:
     (tmp_path / "pairs.tsv").touch()
     (tmp_path / "app.po").touch()
@@ -119,6 +128,8 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         DataError, match=r"test\.fr: no such file.*other file of the pair, .*st\.en"
     ):
         found(f"{tmp_path}/test.en,{tmp_path}/test.fr")
+    with pytest.raises(DataError, match=r"no such file.* the pair, .*b\.fr, is not there either:"):
+        found("nowhere/a.en,nowhere/b.fr")
     german = ParallelOptions(target_language="de")
     with pytest.raises(
         DataError,
