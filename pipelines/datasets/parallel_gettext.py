@@ -33,7 +33,6 @@ _CHARSET = re.compile(rb"charset=([\w.-]+)")
 _LANGUAGE = re.compile(rb"^\"?Language:[ \t]*([A-Za-z]{2,3}(?:[_-][A-Za-z0-9]+)*)", re.MULTILINE)
 # What Babel is strict about and no pair needs: dates and languages written in other ways.
 _UNNEEDED_HEADER = re.compile(r'"(?:POT-Creation-Date|PO-Revision-Date|Language):')
-_NAMED_PARTS = 4  # of a path: fr/LC_MESSAGES/app.po and the folder above
 
 
 def gettext_files(folder: Path, options: ParallelOptions) -> list[Path]:
@@ -95,11 +94,19 @@ def read_gettext(path: Path, options: ParallelOptions, remarks: Remarks) -> Iter
             f"--target-language {language}, or another file"
         )
     catalogue = _read_mo(path) if format_of(path) == ".mo" else _read_po(path, options)
-    document = "/".join(path.parts[-_NAMED_PARTS:])
+    document = _document(path)
     for message in catalogue:
         yield from _pairs(message, path, document, remarks)
     for message in catalogue.obsolete.values():
         remarks.add("obsolete message(s), left out", f"{path}:{message.lineno}")
+
+
+def _document(path: Path) -> str:
+    """Name a catalogue by as much of its path as tells it from others, wherever they lie.
+
+    That is its folder and name, or `shop/locale/fr/LC_MESSAGES/app.po`.
+    """
+    return "/".join(path.parts[-5 if path.parent.name == "LC_MESSAGES" else -2 :])
 
 
 def _read_po(path: Path, options: ParallelOptions) -> Catalog:

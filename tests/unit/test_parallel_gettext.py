@@ -87,13 +87,17 @@ def test_translated_messages_are_pairs_and_the_rest_is_counted(tmp_path: Path) -
     lines = (HEADER + BODY).splitlines()
     first = lines.index('msgid "Open"') + 1
     assert pairs[0].origin == f"{path}:{first}"
-    assert {it.document for it in pairs} == {"/".join(path.parts[-4:])}
+    assert {it.document for it in pairs} == {f"{tmp_path.name}/app.po"}
+    path = write(tmp_path / "shop/locale/fr/LC_MESSAGES/app.po")
+    (document,) = {it.document for it in read_gettext(path, OPTIONS, Remarks())}
+    assert document == "shop/locale/fr/LC_MESSAGES/app.po"
     assert remarks.counts == {
         "fuzzy message(s), left out": 1,
         "untranslated message(s), left out": 2,
         "obsolete message(s), left out": 1,
     }
     untranslated = lines.index('msgid "Untranslated"') + 1
+    path = tmp_path / "app.po"
     assert f": {path}:{untranslated}, " in remarks.describe("untranslated message(s), left out")
 
 
