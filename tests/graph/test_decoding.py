@@ -14,6 +14,7 @@ from pipelines.layers.decoding import (
     BeamSettings,
     DecodingSettings,
     SampleSettings,
+    StepOutput,
     beam_search,
     greedy,
     sample,
@@ -285,6 +286,27 @@ def test_samples_follow_the_distribution():
     shares = np.bincount(np.array(decoded.tokens).ravel(), minlength=5) / count
     expected = probabilities * [0, 1, 0, 1, 1]
     np.testing.assert_allclose(shares, expected / expected.sum(), atol=1e-3)
+
+
+@pytest.mark.parametrize("spread", [0.1, 3.0])  # with and without a few tokens that hold it all
+def test_a_nucleus_of_a_large_vocabulary_is_that_of_the_sorted_one(spread):
+    random = np.random.default_rng(2)
+    size, count, compared = 600, 20, 0
+    logits = (random.permutation(size) / size * 6 * spread).astype("float32")[None, None]
+    uniforms = random.uniform(size=(1, count)).astype("float32")
+    rules = SampleSettings(samples=count, top_p=0.8, banned=(), min_length=2)
+
+    def step(tokens, state):
+        return StepOutput(ops.repeat(ops.convert_to_tensor(logits), count, axis=1), state)
+
+    decoded = sample(step, (np.zeros((1, 1)),), [1], rules, lambda step: uniforms)
+    for k in range(count):
+        gap = reference.Gap()
+        expected = reference.sample(lambda _: logits.ravel(), 1, rules, uniforms[:, k], gap)
+        if gap.smallest > 1e-6:
+            assert answers(decoded, 0)[k].tokens == expected.tokens
+            compared += 1
+    assert compared > 10
 
 
 @pytest.mark.parametrize("uniform", [0.0, 1e-38, 0.99999994, 1.0])
