@@ -5,6 +5,7 @@ Babel reads the catalogues, one file at a time in memory.
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,7 @@ _CHARSET = re.compile(rb"charset=([\w.-]+)")
 _LANGUAGE = re.compile(rb"^\"?Language:[ \t]*([A-Za-z]{2,3}(?:[_-][A-Za-z0-9]+)*)", re.MULTILINE)
 # What Babel is strict about and no pair needs: dates and languages written in other ways.
 _UNNEEDED_HEADER = re.compile(r'"(?:POT-Creation-Date|PO-Revision-Date|Language):')
+_UNNEEDED_COMPILED = re.compile(rb"^(?:POT-Creation-Date|PO-Revision-Date|Language):", re.MULTILINE)
 
 
 def gettext_files(folder: Path, options: ParallelOptions) -> list[Path]:
@@ -60,13 +62,37 @@ def gettext_files(folder: Path, options: ParallelOptions) -> list[Path]:
 
 def catalogue_language(path: Path, top: Path | None = None) -> str:
     """Return the code of the language a catalogue translates into, "" if nothing says it."""
-    with reading_errors(path, "utf-8"), open_bytes(path) as stream:
-        header = _LANGUAGE.search(stream.read(_HEAD_BYTES))
+    header = _LANGUAGE.search(_head(path))
     if header is not None:
         return header[1].decode()
     folders = path.relative_to(top).parent.parts if top else ()
     names = [path.name.removesuffix(path.suffix).split(".")[-1], *reversed(folders)]
     return next((name for name in names if is_language(name)), "")
+
+
+def _head(path: Path) -> bytes:
+    """Return the bytes that hold the header."""
+    with reading_errors(path, "utf-8"), open_bytes(path) as stream:
+        if format_of(path) != ".mo":
+            return stream.read(_HEAD_BYTES)
+        content = stream.read()
+    return content[_compiled_header(content)]
+
+
+def _compiled_header(content: bytes) -> slice:
+    """Return where a .mo file has its header: the translation of the empty text, its first.
+
+    The file begins with magic number, version, count, and where the tables of lengths and offsets
+    of texts and translations lie (gettext manual, "The Format of GNU MO Files").
+    """
+    order = "<" if content[:4] == b"\xde\x12\x04\x95" else ">"
+    try:
+        texts, translations = struct.unpack_from(f"{order}2I", content, 12)
+        (text_length,) = struct.unpack_from(f"{order}I", content, texts)
+        length, offset = struct.unpack_from(f"{order}2I", content, translations)
+    except struct.error:
+        return slice(0, 0)
+    return slice(0, 0) if text_length else slice(offset, offset + length)
 
 
 def read_gettext(path: Path, options: ParallelOptions, remarks: Remarks) -> Iterator[RawPair]:
@@ -133,8 +159,7 @@ def _read_po(path: Path, options: ParallelOptions) -> Catalog:
 
 def _charset(path: Path) -> str:
     """Return the encoding that the header names; UTF-8 if it names none that exists."""
-    with reading_errors(path, "utf-8"), open_bytes(path) as stream:
-        found = _CHARSET.search(stream.read(_HEAD_BYTES))
+    found = _CHARSET.search(_head(path))
     try:
         return codec_name(found[1].decode()) if found else "utf-8"
     except DataError:  # "CHARSET" as in a template
@@ -155,12 +180,24 @@ def _read_mo(path: Path) -> Catalog:
 
     try:
         with reading_errors(path, "utf-8"), open_bytes(path) as stream:
-            return read_mo(stream)
+            return read_mo(io.BytesIO(_with_plain_header(stream.read())))
     except (OSError, struct.error, ValueError, AssertionError) as error:
         raise DataError(
             f"{path}: not a readable .mo file ({error}); compile it again with msgfmt, or give the "
             ".po file"
         ) from error
+
+
+def _with_plain_header(content: bytes) -> bytes:
+    """Make a .mo file's header one that Babel reads, of the same length.
+
+    Dates and the language get another name; bytes that are not ASCII, as in names of translators,
+    become "?", as Babel decodes the header before it knows the encoding.
+    """
+    place = _compiled_header(content)
+    header = _UNNEEDED_COMPILED.sub(lambda it: b"X" + it[0][1:], content[place])
+    plain = bytes(byte if byte < 128 else ord("?") for byte in header)
+    return content[: place.start] + plain + content[place.start + len(plain) :]
 
 
 def _pairs(message: Message, path: Path, document: str, remarks: Remarks) -> Iterator[RawPair]:

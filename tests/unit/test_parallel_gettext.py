@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,28 @@ def test_compiled_catalogue(tmp_path: Path) -> None:
     path.write_bytes(b"MZ")
     with pytest.raises(DataError, match=r"not a readable \.mo file .* or give the \.po file"):
         read(path)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_compiled_header_in_any_order_and_encoding(tmp_path: Path, order: str) -> None:
+    header = (
+        "Language: fr\nLast-Translator: Zoé\nContent-Type: text/plain; charset=ISO-8859-1\n"
+        "PO-Revision-Date: Mon Feb 19 22:49:21 2001\n"
+    )
+    texts = [("", header), ("Language: de", "Langue : dé"), ("tea", "thé")]
+    encoded = [[side.encode("latin-1") for side in sides] for sides in zip(*texts, strict=True)]
+    content, tables = b"", b""
+    start = 28 + 16 * len(texts)
+    for text in (text for side in encoded for text in side):
+        tables += struct.pack(f"{order}2I", len(text), start + len(content))
+        content += text + b"\0"
+    top = struct.pack(
+        f"{order}7I", 0x950412DE, 0, len(texts), 28, 28 + 8 * len(texts), 0, start + len(content)
+    )
+    path = tmp_path / "a.mo"
+    path.write_bytes(top + tables + content + b"\0")
+    assert catalogue_language(path) == "fr"
+    assert read(path) == [("Language: de", "Langue : dé"), ("tea", "thé")]
 
 
 def test_folder_gives_the_catalogues_of_the_target_language(tmp_path: Path) -> None:
