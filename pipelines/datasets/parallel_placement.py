@@ -119,15 +119,34 @@ def _by_document(
     seed: int,
     shares: tuple[float, float, float],
 ) -> list[IntArray]:
-    """Deal out whole documents: each counts as one, unless a large one would upset the shares.
+    """Deal out whole documents: each counts as one, if none is larger than half a held-out split.
 
     Counted so, the split depends on the documents' names alone: it is the same for every pair of
-    languages, and does not change with what is left out.
+    languages, and does not change with what is left out. Else they count by their pairs, and those
+    larger than a held-out split are trained on.
     """
     documents, sizes = np.unique(codes, return_counts=True)
-    least = min(share for share in shares if share)
-    weighed = sizes.max() > least / 2 * len(codes)
-    units = codes if weighed else documents
+    least = min(share for share in shares if share) * len(codes)
+    if sizes.max() <= least / 2:
+        return _dealt(codes, documents, numbers, seed, shares)
+    small = np.flatnonzero(np.isin(codes, documents[sizes <= least]))
+    held_out = len(codes) * (1.0 - shares[TRAIN])
+    if len(np.unique(codes[small])) < FEW_DOCUMENTS or held_out > len(small) / 2:
+        return _dealt(codes, codes, numbers, seed, shares)
+    valid, test = (shares[split] * len(codes) / len(small) for split in (VALID, TEST))
+    parts = _dealt(codes[small], codes[small], numbers, seed, (1.0 - valid - test, valid, test))
+    chosen = [small[part] for part in parts[VALID:]]
+    return [np.setdiff1d(np.arange(len(codes)), np.concatenate(chosen)), *chosen]
+
+
+def _dealt(
+    codes: npt.NDArray[np.int32],
+    units: npt.NDArray[np.int32],
+    numbers: PairNumbers,
+    seed: int,
+    shares: tuple[float, float, float],
+) -> list[IntArray]:
+    """Deal out documents by the units that name them: themselves, or each of their pairs."""
     names = [numbers.document_names[code] for code in units.tolist()]
     parts = group_split(names, seed, shares)
     return [np.flatnonzero(np.isin(codes, units[part])) for part in parts]
