@@ -34,6 +34,7 @@ _CHARSET = re.compile(rb"charset=([\w.-]+)")
 _LANGUAGE = re.compile(rb"^\"?Language:[ \t]*([A-Za-z]{2,3}(?:[_-][A-Za-z0-9]+)*)", re.MULTILINE)
 # What Babel is strict about and no pair needs: dates and languages written in other ways.
 _UNNEEDED_HEADER = re.compile(r'"(?:POT-Creation-Date|PO-Revision-Date|Language):')
+_RARE_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\[abfv]")  # Babel would keep the letter
 _UNNEEDED_COMPILED = re.compile(rb"^(?:POT-Creation-Date|PO-Revision-Date|Language):", re.MULTILINE)
 
 
@@ -101,6 +102,7 @@ def read_gettext(path: Path, options: ParallelOptions, remarks: Remarks) -> Iter
     Fuzzy, obsolete and untranslated messages are left out and told to `remarks`. Of a message with
     plural forms, the singular is paired with the first form and the plural with the last. The
     header is no message. The context (msgctxt) tells messages apart but is not part of the text.
+    Of a .mo file, texts that depend on the system (with <PRIu64>) are not read.
 
     Args:
         path: the file.
@@ -172,7 +174,8 @@ def _needed_lines(lines: Iterator[str]) -> Iterator[str]:
     for line in lines:
         messages += line.startswith("msgid ")
         previous = line.startswith("#~|")
-        yield "\n" if previous or (messages < 2 and _UNNEEDED_HEADER.match(line)) else line
+        unneeded = previous or (messages < 2 and _UNNEEDED_HEADER.match(line))
+        yield "\n" if unneeded else _RARE_ESCAPE.sub(r"\1 ", line)
 
 
 def _read_mo(path: Path) -> Catalog:

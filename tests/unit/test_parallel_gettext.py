@@ -110,6 +110,11 @@ def test_singular_goes_with_the_first_form_and_plural_with_the_last(tmp_path: Pa
     assert read(path, options) == [("file", "plik"), ("files", "plików")]
 
 
+def test_escapes_of_control_characters_become_blanks(tmp_path: Path) -> None:
+    text = HEADER + r'msgid "\\abc\a\vd\te"' + "\n" + r'msgstr "\\\ax"'
+    assert read(write(tmp_path / "a.po", text)) == [("\\abc  d\te", "\\ x")]
+
+
 def test_encoding_of_the_header_is_used(tmp_path: Path) -> None:
     text = HEADER.replace("UTF-8", "ISO-8859-1") + 'msgid "tea"\nmsgstr "thé"\n'
     path = write(tmp_path / "a.po", text, "latin-1")
