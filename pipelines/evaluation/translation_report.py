@@ -33,7 +33,7 @@ from pipelines.evaluation.translation_sections_belief import (
 )
 from pipelines.evaluation.translation_sections_texts import errors_section, samples_section
 from pipelines.evaluation.translation_significance import p_values
-from pipelines.evaluation.wording import duration, number, readable
+from pipelines.evaluation.wording import duration, number
 
 MOST_ALIGNMENTS = 6
 _BANDS = (

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from pipelines.evaluation import translation_evidence as counting
 from pipelines.evaluation.sections import Block, Html, Section, Table
+from pipelines.evaluation.translation_baselines import COPY, MEMORY
 from pipelines.evaluation.translation_compared import (
     GREEDY,
     MODEL,
@@ -109,7 +110,7 @@ def _samples_prose(found: Compared, few: bool) -> str:
         "in that place: often an error, sometimes another good way to say it. "
     )
     if found.strongest:
-        prose += f'"{short_name(found.strongest)}" is what {found.strongest} answers. '
+        prose += f"{short_name(found.strongest)} is what {found.strongest} answers. "
     prose += "Best, median and worst are by chrF++ of the sentence"
     if not few:
         prose += f", among sources of {_FEWEST_WORDS} words or more"
@@ -117,15 +118,16 @@ def _samples_prose(found: Compared, few: bool) -> str:
 
 
 def _block(found: Compared, row: int, *systems: str) -> Html:
-    scores: Callable[[str], str] = lambda name: number(float(found.sentence_scores[name][row]))  # noqa: E731
     meta = f"Pair {row + 1:,}"
     if found.documents[row]:
         meta += f", {found.documents[row]}"
-    meta += "; chrF++ " + ", ".join(f"{short_name(name)} {scores(name)}" for name in systems)
+    scores = {name: number(float(found.sentence_scores[name][row])) for name in systems}
+    told = ", ".join(f"{short_name(name)} {score}" for name, score in scores.items())
+    meta += f"; chrF++ {told}"
     texts = [(short_name(name), found.texts[name][row]) for name in systems]
     return translation_block(meta, found.sources[row], found.references[row], texts)
 
 
 def short_name(system: str) -> str:
-    """Name a system in a few letters, beside its translation: "translation memory" is "memory"."""
-    return system.split()[-1]
+    """Name a system in six letters at most, beside its translation."""
+    return {MEMORY: "TM", COPY: "copy"}.get(system, system[:6])
