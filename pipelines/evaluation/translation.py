@@ -20,7 +20,7 @@ from pipelines.evaluation.resampling import require_rows
 from pipelines.evaluation.scores import Score
 from pipelines.evaluation.scoring import share_score
 from pipelines.evaluation.translation_measures import Measure, ratio_measure, score_of, share
-from pipelines.evaluation.translation_metrics import TextMetric, text_metrics
+from pipelines.evaluation.translation_metrics import TextMetric, statistics_of, text_metrics
 from pipelines.evaluation.translation_significance import Units, p_values, units_of
 
 Array = NDArray[Any]
@@ -83,7 +83,7 @@ def score_translation(
     """Score a translator and hold every baseline against it; BLEU, the headline, comes first.
 
     A rate of what does not occur, such as copies where no word could be copied, is left out, and
-    so are perplexity and bits per word without `reference`.
+    so are perplexity and bits per word without `reference`, and TER where every row is too long.
 
     Args:
         rows: the test pairs.
@@ -115,7 +115,7 @@ def score_translation(
         units,
         seed=seed,
     )
-    scores = [_with_p_values(score, found_p.get(score.name, {})) for score in scores]
+    scores = [_with_p_values(score, found_p.get(score.name, {})) for score in scores if score.count]
     scores += _of_references(pairs, reference, units, seed)
     return [*scores, *_complete(outputs, len(pairs), seed)]
 
@@ -143,15 +143,14 @@ def translations_of(outputs: Outputs, rows: int, system: str = "model") -> list[
 def _counted(
     metric: TextMetric, pairs: Sequence[Pair], systems: Mapping[str, list[str]]
 ) -> Measure:
-    references = [pair.target for pair in pairs]
-    found = {name: metric.statistics(texts, references) for name, texts in systems.items()}
+    found, count = statistics_of(metric, systems, [pair.target for pair in pairs])
     return Measure(
         name=metric.name,
         model=found.pop("model"),
         others=found,
         statistic=metric.of_totals,
         better=metric.better,
-        count=len(pairs),
+        count=count,
     )
 
 

@@ -9,7 +9,7 @@ Sources: Papineni et al. (2002), BLEU; Popović (2017), chrF++; Snover et al. (2
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
-from sacrebleu.metrics.ter import TER
 
 from pipelines.errors import EvaluationError
 from pipelines.evaluation.scores import Better
+from pipelines.evaluation.translation_edits import FastTER, affordable
 
 Array = NDArray[Any]
 _ORDERS = 4  # of word n-grams in BLEU
@@ -72,16 +72,40 @@ class TextMetric:
         return f"{shown.name}|{self.metric.get_signature().format()}"
 
 
+def statistics_of(
+    metric: TextMetric, systems: Mapping[str, Sequence[str]], references: Sequence[str]
+) -> tuple[dict[str, Array], int]:
+    """Count what a metric needs of several systems, and say on how many rows.
+
+    Rows that TER would take too long for (`translation_edits.affordable`) add nothing to any total.
+
+    Returns:
+        system -> statistics float64[N, K], and the number of rows counted.
+    """
+    if metric.name != "ter":
+        found = {name: metric.statistics(texts, references) for name, texts in systems.items()}
+        return found, len(references)
+    kept = np.flatnonzero(affordable(systems.values(), references)).tolist()
+    found = {}
+    for name, texts in systems.items():
+        found[name] = np.zeros((len(references), 2))
+        if len(kept):
+            chosen = [texts[row] for row in kept], [references[row] for row in kept]
+            found[name][kept] = metric.statistics(*chosen)
+    return found, len(kept)
+
+
 def text_metrics(language: str = "") -> list[TextMetric]:
     """Return BLEU, chrF++ and TER for a target language, given by its code ("fr", "zh-TW")."""
     tokenizer = _TOKENIZERS.get(language.lower().replace("_", "-").split("-")[0], "13a")
     spaced = tokenizer == "13a"
     # `force` silences a warning about tokenized text; ours is plain text.
     bleu = BLEU(tokenize=tokenizer, force=True)
+    ter = FastTER(normalized=not spaced, asian_support=not spaced)
     return [
         TextMetric("bleu", "higher", bleu, bleu_of),
         TextMetric("chrf", "higher", CHRF(word_order=2), chrf_of),
-        TextMetric("ter", "lower", TER(normalized=not spaced, asian_support=not spaced), ter_of),
+        TextMetric("ter", "lower", ter, ter_of),
     ]
 
 
