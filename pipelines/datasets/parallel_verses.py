@@ -142,7 +142,7 @@ def read_verses(path: Path, options: ParallelOptions, remarks: Remarks) -> Itera
     pairs = chosen_pairs(options)
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-            books = _book_names(database, pairs[0].source)
+            books = _book_names(database)
             for pair in pairs:
                 yield from _side_by_side(database, path, pair, books, remarks)
     except sqlite3.Error as error:
@@ -152,10 +152,14 @@ def read_verses(path: Path, options: ParallelOptions, remarks: Remarks) -> Itera
         ) from error
 
 
-def _book_names(database: sqlite3.Connection, version: Version) -> dict[int, str]:
-    """Return number of a book -> short name, for messages."""
+def _book_names(database: sqlite3.Connection) -> dict[int, str]:
+    """Return number of a book -> short name.
+
+    The names are English for every pair of languages, so that the split, which is drawn by the
+    names of documents, is the same for all.
+    """
     query = "SELECT bNumber, bsName FROM bibleRef WHERE bbName = ?"
-    return dict(database.execute(query, (version.key,)).fetchall())
+    return dict(database.execute(query, (VERSIONS[0].key,)).fetchall())
 
 
 def _verses(database: sqlite3.Connection, path: Path, version: Version) -> Iterator[Verse]:

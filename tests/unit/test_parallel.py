@@ -109,9 +109,9 @@ def test_a_table_is_split_and_cached(tmp_path: Path, folders: DataFolders) -> No
     assert splits.card.dropped == {"duplicate pair": 3}
     assert splits.card.language == "en fr"
     assert splits.train[0].origin.startswith(f"{path}:")
-    started = time.perf_counter()
+    started = time.process_time()
     again = load(path, folders)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert list(again.train) == list(splits.train)
     assert again.card == splits.card
     assert load(path, folders, seed=3).card.fingerprint != splits.card.fingerprint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.datasets.parallel_options import ParallelOptions
@@ -38,6 +38,7 @@ def distinct(count: int) -> list[tuple[str, str]]:
     return [(f"source{n}", f"target{n}") for n in range(count)]
 
 
+@settings(max_examples=40)
 @given(
     chapters=st.lists(st.integers(1, 12), min_size=40, max_size=120),
     seed=st.integers(0, 9),
@@ -62,6 +63,7 @@ def test_documents_are_whole_and_shares_respected(chapters, seed, valid, test) -
         np.testing.assert_array_equal(rows, same)
 
 
+@settings(max_examples=40)
 @given(
     rows=st.lists(
         st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(0, 14), SPLITS),
@@ -114,8 +116,8 @@ def test_few_documents_are_not_dealt_out() -> None:
 
 
 def test_one_huge_document_is_trained_on() -> None:
-    small = [f"d{n}" for n in range(200)]
-    for documents in ([*small, *["huge"] * 800], [*["huge"] * 800, *small]):
+    small = [f"d{n}" for n in range(250)]
+    for documents in ([*small, *["huge"] * 750], [*["huge"] * 750, *small]):
         placement = place(distinct(1000), documents)
         assert [len(rows) for rows in placement.rows] == [900, 50, 50]
         assert documents.index("huge") in placement.rows[0]
