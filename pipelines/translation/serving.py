@@ -217,7 +217,8 @@ def translate_corpus(
         input_signature=[tf.RaggedTensorSpec([None, None], tf.int32)],
     )
     column = corpus.ragged("source")
-    ids = tf.RaggedTensor.from_row_lengths(column.values.astype(np.int32), column.lengths)
+    lengths = column.lengths.astype(np.int64)
+    ids = tf.RaggedTensor.from_row_lengths(column.values.astype(np.int32), lengths)
     starts = range(0, len(corpus), rows)
     parts = [translate(ids[start : start + rows]) for start in starts]
     joined = {

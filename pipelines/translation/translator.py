@@ -61,12 +61,14 @@ def build(
 
 def learner(model: keras.Model) -> keras.Model:
     """Return the model that `fit` trains: scores at padding are whatever they are."""
-    return keras.Model(model.inputs, model.get_layer("decoder").output["logits"])
+    source, target = model.inputs
+    encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
+    return keras.Model([source, target], decoder(target, *encoder(source))["logits"])
 
 
 def objective(config: TranslatorConfig, model: keras.Model) -> Objective:
     """Return smoothed cross-entropy; the plain perplexity of held-out pairs chooses the epoch."""
-    judge = keras.Model(model.inputs, model.get_layer("decoder").output["logits"])
+    judge = learner(model)
     judge.compile(
         loss=SmoothedCrossEntropy(),
         weighted_metrics=[TokenPerplexity(), TokenAccuracy("accuracy")],
