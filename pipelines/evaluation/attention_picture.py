@@ -92,7 +92,7 @@ def attention_picture(alignment: Alignment, path: Path) -> None:
     """Write one alignment as a picture that stands alone; it appears under its name once complete.
 
     Args:
-        alignment: the tokens of both sides and the weights.
+        alignment: the tokens of both sides and the weights; pieces of words are drawn as words.
         path: of the picture; its ending chooses the format.
 
     Raises:
@@ -182,6 +182,7 @@ def _joined(tokens: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
 
 
 def _checked(alignment: Alignment) -> Alignment:
+    """Return what is drawn: whole words, as labels, and weights that fit them."""
     wanted = (len(alignment.target_tokens), len(alignment.source_tokens))
     found = np.shape(alignment.weights)
     if found != wanted or 0 in wanted:
@@ -190,9 +191,10 @@ def _checked(alignment: Alignment) -> Alignment:
             f"{wanted[1]} source tokens; expected [written, source], one or more of each: cut "
             "padding from the weights as from the tokens"
         )
-    weights = np.nan_to_num(np.asarray(alignment.weights, float)).clip(0, 1)
+    words = whole_words(alignment)
+    weights = np.nan_to_num(np.asarray(words.weights, float)).clip(0, 1)
     source, target = (
-        tuple(map(label, side)) for side in (alignment.source_tokens, alignment.target_tokens)
+        tuple(map(label, side)) for side in (words.source_tokens, words.target_tokens)
     )
     return replace(alignment, source_tokens=source, target_tokens=target, weights=weights)
 
