@@ -5,38 +5,27 @@ Backend-neutral: `keras.layers` and `keras.ops` only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import keras
 from keras import ops
 
-from pipelines.config import require
-from pipelines.errors import ConfigError
 from pipelines.layers.attention import Attention
-from pipelines.layers.decoder_state import DecoderStack, StateBridge, StepNoise
+from pipelines.layers.decoder_settings import DecoderAttention, Sampling, check_settings
+from pipelines.layers.decoder_state import (
+    DecoderStack,
+    Prepared,
+    State,
+    StateBridge,
+    as_hypotheses,
+    as_rows,
+    repeated,
+    widened,
+)
 from pipelines.layers.decoding.types import StepOutput
+from pipelines.layers.input_feeding import draw_loop_noise, feed_through
 from pipelines.layers.noise import WordDropout
-from pipelines.layers.scheduled_sampling import Sampling, replace_by_own
-
-DecoderAttention = Literal["dot", "additive", "none"]
-State = dict[str, Any]
-
-
-class Prepared(NamedTuple):
-    """What every step of a request reads and no hypothesis changes.
-
-    Attributes:
-        memory: float[B, S, D], or None.
-        mask: bool[B, S], or None.
-        keys: what the attention compares queries with, or None without attention.
-        summary: float[B, D'] for a decoder without attention, or None.
-    """
-
-    memory: Any = None
-    mask: Any = None
-    keys: Any = None
-    summary: Any = None
+from pipelines.layers.scheduled_sampling import replace_by_own
 
 
 @keras.saving.register_keras_serializable(package="pipelines")
@@ -111,7 +100,7 @@ class AttentionDecoder(keras.layers.Layer):
             "output_dropout": output_dropout, "scheduled_sampling": scheduled_sampling,
             "sampling": sampling, "seed": seed,
         }  # fmt: skip
-        _check(self.name, self.settings)
+        check_settings(self.name, self.settings)
         self._stack = DecoderStack.of(stack)
         self._make_input()
         self._make_output()
@@ -226,7 +215,7 @@ class AttentionDecoder(keras.layers.Layer):
             summary: as of `call`.
             rows: B, where there is no summary to tell it.
         """
-        return _widened(self._first(summary, rows))
+        return widened(self._first(summary, rows))
 
     def step(self, tokens: Any, state: State, prepared: Prepared) -> StepOutput:
         """Score the token after the given ones: T steps equal `call` over T tokens.
@@ -237,9 +226,9 @@ class AttentionDecoder(keras.layers.Layer):
             prepared: what `prepare` returned; all K hypotheses of a row share it.
         """
         inputs = self._with_context(self.embedding(tokens), prepared, state.get("fed"))
-        rows = [_as_rows(part) for part in state["stack"]]
-        output, after = self._stack.step(_as_rows(inputs), rows)
-        output, *after = (_as_hypotheses(part, tokens) for part in (output, *after))
+        rows = [as_rows(part) for part in state["stack"]]
+        output, after = self._stack.step(as_rows(inputs), rows)
+        output, *after = (as_hypotheses(part, tokens) for part in (output, *after))
         features, weights = self._attended(output, prepared)
         new: State = {"stack": after}
         if self.settings["input_feeding"]:
@@ -260,7 +249,11 @@ class AttentionDecoder(keras.layers.Layer):
         vectors = self.embedding(self._word_dropout(tokens, training=training))
         vectors = self._embedding_dropout(vectors, training=training)
         if self.settings["input_feeding"]:
-            features, weights = self._fed_through(vectors, prepared, start, training)
+            attention = self._attention if training else None
+            noise = draw_loop_noise(self._stack, attention, vectors, prepared.memory)
+            features, weights = feed_through(
+                vectors, start, prepared, noise, stack=self._stack, attend=self._attended
+            )
         else:
             inputs = self._with_context(vectors, prepared)
             states, _ = self._stack.run(inputs, None, start["stack"], training)
@@ -275,7 +268,7 @@ class AttentionDecoder(keras.layers.Layer):
             return ops.concatenate([vectors, fed], axis=-1)
         if prepared.summary is None:
             return vectors
-        return ops.concatenate([vectors, _repeated(prepared.summary, vectors)], axis=-1)
+        return ops.concatenate([vectors, repeated(prepared.summary, vectors)], axis=-1)
 
     def _attended(
         self, states: Any, prepared: Prepared, noise: Any = None, training: bool = False
@@ -293,7 +286,7 @@ class AttentionDecoder(keras.layers.Layer):
             return self._combine(ops.concatenate([context, states], axis=-1)), weights
         if prepared.summary is None:
             return self._combine(states), None
-        context = _repeated(prepared.summary, states)
+        context = repeated(prepared.summary, states)
         return self._combine(ops.concatenate([context, states], axis=-1)), None
 
     def _logits(self, features: Any, weights: Any, prepared: Prepared) -> Any:
@@ -309,47 +302,6 @@ class AttentionDecoder(keras.layers.Layer):
             features = self._projection(features)
         logits = self.embedding(features, reverse=True)
         return logits + ops.cast(self._bias, "float32")
-
-    def _fed_through(
-        self, vectors: Any, prepared: Prepared, start: State, training: bool
-    ) -> tuple[Any, Any]:
-        """Return features and attention of every step by a loop over them: input feeding."""
-        rows, steps, _ = ops.shape(vectors)
-        width = ops.shape(prepared.memory)[1]
-        noise, attention_noise = StepNoise([], []), None
-        if training and self._attention is not None:
-            noise = self._stack.draw_noise(rows, steps)
-            attention_noise = self._attention.draw_noise(rows, steps, width)
-        by_step = {
-            "vectors": ops.transpose(vectors, (1, 0, 2)),
-            "inputs": {str(n): part for n, part in enumerate(noise.inputs) if part is not None},
-        }
-        if attention_noise is not None:
-            by_step["attention"] = ops.transpose(attention_noise, (1, 0, 2))
-
-        def step(carried: Any, now: Any) -> tuple[Any, Any]:
-            before, fed, _ = carried
-            read = ops.concatenate([now["vectors"], fed], axis=-1)
-            output, after = self._advance(read, before, noise, now["inputs"])
-            factor = now.get("attention")
-            features, weights = self._attended(
-                output[:, None], prepared, None if factor is None else factor[:, None]
-            )
-            carried = (after, features[:, 0], weights[:, 0])
-            return carried, carried
-
-        nothing = ops.zeros((rows, width), "float32")
-        _, found = ops.scan(step, (start["stack"], start["fed"], nothing), by_step)
-        return ops.transpose(found[1], (1, 0, 2)), ops.transpose(found[2], (1, 0, 2))
-
-    def _advance(
-        self, inputs: Any, state: Sequence[Any], noise: StepNoise, factors: dict[str, Any]
-    ) -> tuple[Any, list[Any]]:
-        """Advance the stack by a step [B, D] within the loop, with dropout if any was drawn."""
-        if not noise.inputs:
-            return self._stack.step(inputs, state)
-        now = [factors.get(str(number)) for number in range(len(noise.inputs))]
-        return self._stack.noisy_step(inputs, state, StepNoise(now, noise.state))
 
     def _partly_own(self, tokens: Any, prepared: Prepared, start: State) -> Any:
         logits = ops.stop_gradient(self._read(tokens, prepared, start, False)["logits"])
@@ -372,38 +324,3 @@ class AttentionDecoder(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return super().get_config() | self.settings
-
-
-def _check(name: str, settings: dict[str, Any]) -> None:
-    """Refuse settings that cannot work."""
-    kinds = ("dot", "additive", "none")
-    require(settings["attention"] in kinds, "attention", settings["attention"], ", ".join(kinds))
-    share = settings["scheduled_sampling"]
-    require(0 <= share <= 1, "scheduled_sampling", share, "in [0, 1]")
-    ways = ("argmax", "sample")
-    require(settings["sampling"] in ways, "sampling", settings["sampling"], ", ".join(ways))
-    if settings["input_feeding"] and settings["attention"] == "none":
-        raise ConfigError(
-            f"decoder {name!r}: got input_feeding=True with attention='none', expected attention "
-            "whose result can be fed; set attention='dot' or input_feeding=False"
-        )
-
-
-def _widened(state: State) -> State:
-    return keras.tree.map_structure(lambda part: part[:, None], state)
-
-
-def _as_rows(part: Any) -> Any:
-    """Return [B K, H] of [B, K, H]."""
-    return ops.reshape(part, (-1, part.shape[-1]))
-
-
-def _as_hypotheses(part: Any, tokens: Any) -> Any:
-    """Return [B, K, H] of [B K, H], for tokens [B, K]."""
-    return ops.reshape(part, (*ops.shape(tokens), part.shape[-1]))
-
-
-def _repeated(summary: Any, like: Any) -> Any:
-    """Return [B, N, D] of [B, D], for like [B, N, ...]."""
-    shape = (*ops.shape(like)[:2], summary.shape[-1])
-    return ops.broadcast_to(ops.cast(summary, like.dtype)[:, None], shape)

@@ -13,6 +13,24 @@ from pipelines.layers.horizon_decoders import decoder_stack
 from pipelines.layers.recurrent import RecurrentStack
 from pipelines.layers.recurrent_state import split_state, step_layer
 
+State = dict[str, Any]
+
+
+class Prepared(NamedTuple):
+    """What every step of a request reads and no hypothesis changes.
+
+    Attributes:
+        memory: float[B, S, D], or None.
+        mask: bool[B, S], or None.
+        keys: what the attention compares queries with, or None without attention.
+        summary: float[B, D'] for a decoder without attention, or None.
+    """
+
+    memory: Any = None
+    mask: Any = None
+    keys: Any = None
+    summary: Any = None
+
 
 class StepNoise(NamedTuple):
     """Dropout of a training step, drawn before the loop over steps; None where there is none.
@@ -159,3 +177,24 @@ class StateBridge(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return super().get_config() | {"sizes": self.sizes, "seed": self.seed}
+
+
+def widened(state: State) -> State:
+    """Return leaves [B, 1, ...] of leaves [B, ...]."""
+    return keras.tree.map_structure(lambda part: part[:, None], state)
+
+
+def as_rows(part: Any) -> Any:
+    """Return [B K, H] of [B, K, H]."""
+    return ops.reshape(part, (-1, part.shape[-1]))
+
+
+def as_hypotheses(part: Any, tokens: Any) -> Any:
+    """Return [B, K, H] of [B K, H], for tokens [B, K]."""
+    return ops.reshape(part, (*ops.shape(tokens), part.shape[-1]))
+
+
+def repeated(summary: Any, like: Any) -> Any:
+    """Return [B, N, D] of [B, D], for like [B, N, ...]."""
+    shape = (*ops.shape(like)[:2], summary.shape[-1])
+    return ops.broadcast_to(ops.cast(summary, like.dtype)[:, None], shape)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import keras
 from keras import ops
 
+from pipelines.layers.decoder_settings import Sampling
 from pipelines.text.vocabulary import BOS, EOS, PAD
 
-Sampling = Literal["argmax", "sample"]
-SAMPLINGS = ("argmax", "sample")
 NEVER_READ = (PAD, BOS, EOS)  # nothing is written after these
 
 
