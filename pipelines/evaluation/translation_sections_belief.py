@@ -21,7 +21,7 @@ from pipelines.evaluation.translation_compared import (
     with_interval,
 )
 from pipelines.evaluation.translation_figures import coverage_chart, interval_chart, slice_blocks
-from pipelines.evaluation.wording import number
+from pipelines.evaluation.wording import number, sentence
 
 _BINS = 8
 _FEWEST = 3 * _BINS  # rows, below which bins say nothing
@@ -82,7 +82,7 @@ def _bins_figure(found: Compared, score: Array, known: Array) -> Figure:
     names = [f"{np.median(score[part]):.2f}".replace("-", "−") for part in parts]
     svg = interval_chart(names, values, xlabel="score of the model, median of bin", ylabel=_MEASURE)
     caption = (
-        f"{_MEASURE.capitalize().replace('f++', 'F++')} by the model's score, with 95 % intervals; "
+        f"{sentence(_MEASURE)} by the model's score, with 95 % intervals; "
         f"about {int(parts[0].sum()):,} translations a bin. Rising: the score is informative."
     )
     return Figure(svg, caption, _spoken(names, values))
@@ -122,7 +122,10 @@ def _coverage_blocks(score: Array, quality: Array) -> list[Block]:
         f"truly best half {number(float(by_quality[half]))}"
     )
     columns = ["kept", "translations", "by score", "could one know"]
-    return [Figure(svg, caption, alt), Table(columns, rows, f"{_MEASURE}, by what is kept.")]
+    return [
+        Figure(svg, caption, alt),
+        Table(columns, rows, f"{sentence(_MEASURE)}, by what is kept."),
+    ]
 
 
 def overlap_section(found: Compared) -> Section | None:
