@@ -25,7 +25,9 @@ from pipelines.text.vocabulary import BOS, PAD
 
 BUCKETS = 81  # of the relative offset; a token in a verse of 40 moves by one bucket
 LEAST_PROBABILITY = 1e-3  # rarer translations are noise of the estimate
-MOST_CELLS = 30_000_000  # a cell takes 5 bytes throughout; half a gigabyte in all
+MOST_CELLS = (
+    30_000_000  # 0.5 GB in all with subwords; 1.2 GB where most cells are of distinct words
+)
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +89,7 @@ def learn_lexicon(
         for part in _cut(rows, sides[0].lengths[rows] * sides[1].lengths[rows], block_cells)
     ]
     codes = _number_types(blocks)
-    types = _Types(codes // target_size, codes % target_size, (source_size, target_size))
+    types = _Types.of(codes, (source_size, target_size))
     table, likelihoods = _maximise(blocks, types, iterations)
     _log.info(
         "lexicon: %d of %d pairs, %.1f million cells, %.1f seconds",
@@ -135,8 +137,9 @@ class _Block:
     """The cells of some pairs; the cells of a target token stand together.
 
     Attributes:
-        codes: distinct pairs of tokens in the block, ascending, as source * Vt + target.
-        types: which pair of tokens a cell is of: of the block's at first, later of all blocks'.
+        codes: distinct pairs of tokens in the block, ascending, as source * Vt + target; replaced
+            by their numbers among the pairs of tokens of all blocks.
+        types: which of those a cell is of.
         buckets: the offset of a cell's places, uint8.
         starts: the first cell of every target token.
         widths: cells of every target token, S of its pair.
@@ -187,10 +190,11 @@ def _relative(places: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 def _number_types(blocks: list[_Block]) -> np.ndarray:
     """Let all blocks number the pairs of tokens alike; return the codes, ascending."""
-    every = np.unique(np.concatenate([np.zeros(0, np.int64), *(block.codes for block in blocks)]))
+    every = np.concatenate([np.zeros(0, np.int64), *(block.codes for block in blocks)])
+    every.sort()  # a hundred times as fast as np.unique, which hashes
+    every = every[np.diff(every, prepend=-1) > 0]
     for block in blocks:
-        block.types = np.searchsorted(every, block.codes).astype(np.int32)[block.types]
-        block.codes = block.codes[:0]
+        block.codes = np.searchsorted(every, block.codes).astype(np.int32)
     return every
 
 
@@ -202,16 +206,23 @@ class _Types:
     targets: np.ndarray
     shape: tuple[int, int]
 
+    @classmethod
+    def of(cls, codes: np.ndarray, shape: tuple[int, int]) -> _Types:
+        """Take codes apart."""
+        sources, targets = np.divmod(codes, shape[1])
+        return cls(sources.astype(np.int32), targets.astype(np.int32), shape)
+
     def normalised(self, counts: np.ndarray) -> np.ndarray:
         """Return counts as shares of their source token's."""
         totals = np.bincount(self.sources, counts, self.shape[0])
-        return counts / totals[self.sources]
+        # A token that explains ever less may reach 0 in floating point.
+        return counts / np.maximum(totals, np.finfo(np.float64).tiny)[self.sources]
 
     def pruned(self, table: np.ndarray) -> sp.csr_matrix:
         """Return the table without the entries that are too small to mean anything."""
         largest = np.zeros(self.shape[0])
         np.maximum.at(largest, self.sources, table)
-        kept = table >= np.minimum(LEAST_PROBABILITY, largest[self.sources])
+        kept = (table > 0) & (table >= np.minimum(LEAST_PROBABILITY, largest[self.sources]))
         cells = (table[kept].astype(np.float32), (self.sources[kept], self.targets[kept]))
         return sp.csr_matrix(cells, shape=self.shape)
 
@@ -250,10 +261,10 @@ def _expect(blocks: list[_Block], table: np.ndarray, offsets: np.ndarray) -> _Ex
     for block in blocks:
         prior = offsets[block.buckets]
         scale = block.sums(prior)
-        links = table[block.types] * prior
+        links = table[block.codes][block.types] * prior
         sums = block.sums(links)
         links /= block.spread(sums)
-        counts += np.bincount(block.types, links, len(table))
+        counts[block.codes] += np.bincount(block.types, links)
         found += np.bincount(block.buckets, links, BUCKETS)
         chances += np.bincount(block.buckets, block.spread(1 / scale), BUCKETS)
         likelihood += float(np.log(sums).sum() - np.log(scale).sum())
