@@ -75,7 +75,9 @@ class TrainState:
             with np.load(path) as arrays:
                 plain = json.loads(str(arrays["plain"]))
                 now, best = (_numbered(arrays, kind) for kind in ("now", "best"))
-                ages = itertools.takewhile(lambda age: f"recent{age}_0" in arrays, itertools.count())
+                ages = itertools.takewhile(
+                    lambda age: f"recent{age}_0" in arrays, itertools.count()
+                )
                 recent = [_numbered(arrays, f"recent{age}_") for age in ages]
         except (OSError, ValueError, KeyError) as error:
             raise TrainingError(

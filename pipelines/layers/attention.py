@@ -11,11 +11,11 @@ import keras
 from keras import ops
 
 from pipelines.errors import ConfigError
+from pipelines.layers.attention_history import AttentionHistory, History, masked_softmax
 
 AttentionKind = Literal["dot", "additive"]
 KINDS = ("dot", "additive")
 QUERY_BLOCK = 8  # queries scored at once by additive attention
-NEVER = -1e9  # of a score: its exponential is 0 in float32
 
 
 @keras.saving.register_keras_serializable(package="pipelines")
@@ -37,6 +37,8 @@ class Attention(keras.layers.Layer):
         kind: "dot" or "additive".
         units: U, the width of projected queries and keys.
         dropout: share of weights dropped in training.
+        history: correct the scores by what earlier steps looked at (see `AttentionHistory`); the
+            queries of a call are then the steps of a text, the first of them its first.
         seed: of weights and dropout.
     """
 
@@ -46,6 +48,7 @@ class Attention(keras.layers.Layer):
         *,
         units: int,
         dropout: float = 0.0,
+        history: bool = False,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -56,8 +59,9 @@ class Attention(keras.layers.Layer):
                 f"{', '.join(KINDS)}; leave attention out of the decoder by attention='none'"
             )
         self.settings: dict[str, Any] = {
-            "kind": kind, "units": units, "dropout": dropout, "seed": seed,
+            "kind": kind, "units": units, "dropout": dropout, "history": history, "seed": seed,
         }  # fmt: skip
+        self._history = AttentionHistory(dtype="float32", name="history") if history else None
         self._query = self._dense("query", 0, use_bias=kind == "additive")
         self._key = self._dense("key", 1, use_bias=False)
         self._dropout = keras.layers.Dropout(dropout, seed=seed)
@@ -92,6 +96,8 @@ class Attention(keras.layers.Layer):
         if self.settings["kind"] == "additive":
             initial = keras.initializers.GlorotUniform(self._seed(2))
             self._scorer = self.add_weight((self.settings["units"], 1), initial, name="scorer")
+        if self._history is not None:
+            self._history.build()
         self.built = True
 
     def prepare(self, memory: Any) -> Any:
@@ -122,9 +128,37 @@ class Attention(keras.layers.Layer):
             training: whether dropout acts.
         """
         scores = ops.cast(self._scores(self._query(queries), keys), "float32")
-        weights = _masked_softmax(scores, mask)
+        if self._history is None:
+            weights = masked_softmax(scores, mask)
+        else:
+            weights = self._history(scores, mask)
         noisy = weights * noise if noise is not None else self._dropout(weights, training=training)
         return ops.matmul(ops.cast(noisy, memory.dtype), memory), weights
+
+    def start(self, memory: Any) -> History:
+        """Return what was looked at before the first step: nothing; for `step`."""
+        if self._history is None:
+            return {}
+        rows, width, _ = ops.shape(memory)
+        return self._history.start(rows, width)
+
+    def step(
+        self, queries: Any, keys: Any, memory: Any, mask: Any, history: History
+    ) -> tuple[Any, Any, History]:
+        """Return what `call` does for the next step of K hypotheses, and the history after it.
+
+        Args:
+            queries: float[B, K, Q].
+            keys: what `prepare` returned for the memory.
+            memory: float[B, S, D].
+            mask: bool[B, S] or None.
+            history: what `start` or the step before returned, of leaves [B, K, ...].
+        """
+        if self._history is None:
+            return *self(queries, keys, memory, mask), history
+        scores = ops.cast(self._scores(self._query(queries), keys), "float32")
+        weights, after = self._history.step(scores, mask, history)
+        return ops.matmul(ops.cast(weights, memory.dtype), memory), weights, after
 
     def draw_noise(self, rows: Any, queries: Any, width: Any) -> Any:
         """Return factors of the weights of a training step, float32[B, N, S]; None for no dropout.
@@ -157,14 +191,6 @@ class Attention(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return super().get_config() | self.settings
-
-
-def _masked_softmax(scores: Any, mask: Any) -> Any:
-    if mask is None:
-        return ops.softmax(scores)
-    real = mask[:, None]
-    # Scores of a row without anything real are all alike: the product makes its weights 0.
-    return ops.softmax(ops.where(real, scores, NEVER)) * ops.cast(real, scores.dtype)
 
 
 def _additive_scores(queries: Any, keys: Any, scorer: Any) -> Any:

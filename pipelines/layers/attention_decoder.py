@@ -26,6 +26,7 @@ from pipelines.layers.decoding.types import StepOutput
 from pipelines.layers.input_feeding import draw_loop_noise, feed_through
 from pipelines.layers.noise import WordDropout
 from pipelines.layers.scheduled_sampling import replace_by_own
+from pipelines.layers.token_output import TokenOutput
 
 
 @keras.saving.register_keras_serializable(package="pipelines")
@@ -40,7 +41,7 @@ class AttentionDecoder(keras.layers.Layer):
     With e_t the vector of token t, s the summary, M the memory:
 
     - attention (Luong et al., 2015): h_t = recurrence(e_t, h_{t-1}), c_t = attention(h_t, M),
-      a_t = tanh(W [c_t; h_t]).
+      a_t = tanh(W [c_t; h_t]), as wide as a token's vector.
     - input feeding (ibid., sec. 3.3): h_t = recurrence([e_t; a_{t-1}], h_{t-1}). Training is then a
       loop over steps.
     - "none", the context-vector mode (Cho et al., 2014; Sutskever et al., 2014): c_t = s, and
@@ -57,6 +58,9 @@ class AttentionDecoder(keras.layers.Layer):
             without input feeding.
         attention: "dot" or "additive", see `Attention`, or "none".
         attention_units: width of projected queries and keys; 0 is the stack's units.
+        history: whether attention knows what it looked at before (see `AttentionHistory`); not
+            with input feeding, which tells the recurrence.
+        lexical: add the vectors of the tokens looked at to a_t.
         input_feeding: read what was attended to one step earlier.
         tied: the output matrix is that of the token vectors.
         word_dropout: share of tokens read as unknown in training.
@@ -80,6 +84,8 @@ class AttentionDecoder(keras.layers.Layer):
         stack: dict[str, Any],
         attention: DecoderAttention = "dot",
         attention_units: int = 0,
+        history: bool = False,
+        lexical: bool = False,
         input_feeding: bool = False,
         tied: bool = True,
         word_dropout: float = 0.0,
@@ -95,7 +101,8 @@ class AttentionDecoder(keras.layers.Layer):
         self.settings: dict[str, Any] = {
             "vocabulary_size": vocabulary_size, "embedding_size": embedding_size,
             "stack": dict(stack), "attention": attention, "attention_units": attention_units,
-            "input_feeding": input_feeding, "tied": tied, "word_dropout": word_dropout,
+            "history": history, "lexical": lexical, "input_feeding": input_feeding,
+            "tied": tied, "word_dropout": word_dropout,
             "embedding_dropout": embedding_dropout, "attention_dropout": attention_dropout,
             "output_dropout": output_dropout, "scheduled_sampling": scheduled_sampling,
             "sampling": sampling, "seed": seed,
@@ -126,25 +133,31 @@ class AttentionDecoder(keras.layers.Layer):
                 settings["attention"],
                 units=settings["attention_units"] or self._stack.width,
                 dropout=settings["attention_dropout"],
+                history=settings["history"] and not settings["input_feeding"],
                 seed=seed,
                 name="attention",
             )
 
     def _make_output(self) -> None:
         """Make what turns states into logits."""
-        seed, size = self.settings["seed"], self.settings["embedding_size"]
-        width = self._stack.width
-        self._combine = self._dense(width, "combine", 11, activation="tanh")
-        self._projection = None if width == size else self._dense(size, "projection", 12)
-        self._output_dropout = keras.layers.Dropout(self.settings["output_dropout"], seed=seed)
-        self._own_tokens = keras.random.SeedGenerator(seed)
-
-    def _dense(self, size: int, name: str, number: int, **options: Any) -> keras.layers.Dense:
-        seed = self.settings["seed"]
-        initial = keras.initializers.GlorotUniform(None if seed is None else seed * 1000 + number)
-        return keras.layers.Dense(
-            size, use_bias=False, kernel_initializer=initial, name=name, **options
+        settings, seed = self.settings, self.settings["seed"]
+        self._combine = keras.layers.Dense(
+            settings["embedding_size"],
+            activation="tanh",
+            use_bias=False,
+            kernel_initializer=keras.initializers.GlorotUniform(
+                None if seed is None else seed * 1000 + 11
+            ),
+            name="combine",
         )
+        self.output_layer = TokenOutput(
+            self.embedding,
+            dropout=settings["output_dropout"],
+            lexical=settings["lexical"],
+            seed=seed,
+            name="output",
+        )
+        self._own_tokens = keras.random.SeedGenerator(seed)
 
     def build(
         self,
@@ -152,12 +165,13 @@ class AttentionDecoder(keras.layers.Layer):
         memory_shape: Any = None,
         mask_shape: Any = None,
         summary_shape: Any = None,
+        vectors_shape: Any = None,
     ) -> None:
         """Create the weights."""
-        del mask_shape
+        del mask_shape, vectors_shape
         width, settings = self._stack.width, self.settings
         context = 0 if summary_shape is None else summary_shape[-1]
-        read = width if settings["input_feeding"] else 0
+        read = settings["embedding_size"] if settings["input_feeding"] else 0
         if self._attention is not None:
             self._attention.build((None, None, width), None, memory_shape)
             context = memory_shape[-1]
@@ -168,9 +182,7 @@ class AttentionDecoder(keras.layers.Layer):
         if summary_shape is not None:
             self._bridge.build(summary_shape)
         self._combine.build((None, None, context + width))
-        if self._projection is not None:
-            self._projection.build((None, None, width))
-        self._bias = self.add_weight((settings["vocabulary_size"],), "zeros", name="bias")
+        self.output_layer.build()
         if settings["scheduled_sampling"]:
             share = keras.initializers.Constant(settings["scheduled_sampling"])
             self.sampling_share = self.add_weight((), share, trainable=False, name="sampling_share")
@@ -182,6 +194,8 @@ class AttentionDecoder(keras.layers.Layer):
         memory: Any = None,
         mask: Any = None,
         summary: Any = None,
+        vectors: Any = None,
+        *,
         training: bool = False,
     ) -> dict[str, Any]:
         """Score every next token, given the true ones before it.
@@ -191,31 +205,38 @@ class AttentionDecoder(keras.layers.Layer):
             memory: what is attended to, float[B, S, D]; None without attention.
             mask: bool[B, S], True on what is real; None is all of it.
             summary: float[B, D'], such as an encoder's final states; None starts from 0.
+            vectors: of the memory's tokens, float[B, S, E], for a lexical decoder.
             training: whether dropout and scheduled sampling act.
 
         Returns:
             "logits" float32[B, T, V] and, with attention, its weights "attention" float32[B, T, S].
         """
-        prepared = self.prepare(memory, mask, summary)
+        prepared = self.prepare(memory, mask, summary, vectors)
         start = self._first(summary, ops.shape(tokens)[0])
         if training and self.settings["scheduled_sampling"]:
             tokens = self._partly_own(tokens, prepared, start)
         return self._read(tokens, prepared, start, training)
 
-    def prepare(self, memory: Any = None, mask: Any = None, summary: Any = None) -> Prepared:
+    def prepare(
+        self, memory: Any = None, mask: Any = None, summary: Any = None, vectors: Any = None
+    ) -> Prepared:
         """Return what all steps share; arguments as of `call`."""
         if self._attention is None:
             return Prepared(summary=summary)
-        return Prepared(memory, mask, self._attention.prepare(memory))
+        return Prepared(memory, mask, self._attention.prepare(memory), vectors=vectors)
 
-    def start(self, summary: Any = None, rows: Any = None) -> State:
+    def start(self, summary: Any = None, rows: Any = None, memory: Any = None) -> State:
         """Return the state before the first token, of leaves [B, 1, ...].
 
         Args:
             summary: as of `call`.
             rows: B, where there is no summary to tell it.
+            memory: as of `call`; needed with a history of attention.
         """
-        return widened(self._first(summary, rows))
+        state = widened(self._first(summary, rows))
+        if self._attention is not None and memory is not None:
+            state["history"] = self._attention.start(memory)
+        return state
 
     def step(self, tokens: Any, state: State, prepared: Prepared) -> StepOutput:
         """Score the token after the given ones: T steps equal `call` over T tokens.
@@ -229,18 +250,21 @@ class AttentionDecoder(keras.layers.Layer):
         rows = [as_rows(part) for part in state["stack"]]
         output, after = self._stack.step(as_rows(inputs), rows)
         output, *after = (as_hypotheses(part, tokens) for part in (output, *after))
-        features, weights = self._attended(output, prepared)
+        features, weights, history = self._attended(output, prepared, history=state.get("history"))
         new: State = {"stack": after}
+        if "history" in state:
+            new["history"] = history
         if self.settings["input_feeding"]:
             new["fed"] = features
-        return StepOutput(self._logits(features, weights, prepared), new, weights)
+        logits = self.output_layer(features, weights, prepared.vectors)
+        return StepOutput(logits, new, weights)
 
     def _first(self, summary: Any, rows: Any) -> State:
         """Return the state before the first token, of leaves [B, ...]."""
         stack = self._stack.zero_state(rows) if summary is None else self._bridge(summary)
         state: State = {"stack": stack}
         if self.settings["input_feeding"]:
-            shape = (ops.shape(stack[0])[0], self._stack.width)
+            shape = (ops.shape(stack[0])[0], self.settings["embedding_size"])
             state["fed"] = ops.zeros(shape, stack[0].dtype)
         return state
 
@@ -252,14 +276,19 @@ class AttentionDecoder(keras.layers.Layer):
             attention = self._attention if training else None
             noise = draw_loop_noise(self._stack, attention, vectors, prepared.memory)
             features, weights = feed_through(
-                vectors, start, prepared, noise, stack=self._stack, attend=self._attended
+                vectors,
+                start,
+                prepared,
+                noise,
+                stack=self._stack,
+                attend=lambda *arguments: self._attended(*arguments)[:2],
             )
         else:
             inputs = self._with_context(vectors, prepared)
             states, _ = self._stack.run(inputs, None, start["stack"], training)
-            features, weights = self._attended(states, prepared, training=training)
-        features = self._output_dropout(features, training=training)
-        outputs = {"logits": self._logits(features, weights, prepared)}
+            features, weights, _ = self._attended(states, prepared, training=training)
+        logits = self.output_layer(features, weights, prepared.vectors, training=training)
+        outputs = {"logits": logits}
         return outputs if weights is None else outputs | {"attention": weights}
 
     def _with_context(self, vectors: Any, prepared: Prepared, fed: Any = None) -> Any:
@@ -271,37 +300,28 @@ class AttentionDecoder(keras.layers.Layer):
         return ops.concatenate([vectors, repeated(prepared.summary, vectors)], axis=-1)
 
     def _attended(
-        self, states: Any, prepared: Prepared, noise: Any = None, training: bool = False
-    ) -> tuple[Any, Any]:
-        """Return features a [B, N, H] of states [B, N, H], and attention [B, N, S] or None."""
-        if self._attention is not None:
-            context, weights = self._attention(
-                states,
-                prepared.keys,
-                prepared.memory,
-                prepared.mask,
-                noise=noise,
-                training=training,
-            )
-            return self._combine(ops.concatenate([context, states], axis=-1)), weights
-        if prepared.summary is None:
-            return self._combine(states), None
-        context = repeated(prepared.summary, states)
-        return self._combine(ops.concatenate([context, states], axis=-1)), None
+        self,
+        states: Any,
+        prepared: Prepared,
+        noise: Any = None,
+        history: Any = None,
+        training: bool = False,
+    ) -> tuple[Any, Any, Any]:
+        """Return features a [B, N, E] of states [B, N, H], attention [B, N, S] or None, history.
 
-    def _logits(self, features: Any, weights: Any, prepared: Prepared) -> Any:
-        """Return logits float32[B, N, V] of features [B, N, H]; the one place they are made.
-
-        Args:
-            features: a_t.
-            weights: of attention, float32[B, N, S], or None.
-            prepared: what the weights point at.
+        A history makes the N states hypotheses of one step; without, they are steps.
         """
-        del weights, prepared
-        if self._projection is not None:
-            features = self._projection(features)
-        logits = self.embedding(features, reverse=True)
-        return logits + ops.cast(self._bias, "float32")
+        weights, context = None, None
+        if self._attention is not None:
+            given = (states, prepared.keys, prepared.memory, prepared.mask)
+            if history is None:
+                context, weights = self._attention(*given, noise=noise, training=training)
+            else:
+                context, weights, history = self._attention.step(*given, history)
+        elif prepared.summary is not None:
+            context = repeated(prepared.summary, states)
+        both = [states] if context is None else [context, states]
+        return self._combine(ops.concatenate(both, axis=-1)), weights, history
 
     def _partly_own(self, tokens: Any, prepared: Prepared, start: State) -> Any:
         logits = ops.stop_gradient(self._read(tokens, prepared, start, False)["logits"])

@@ -24,12 +24,14 @@ class Prepared(NamedTuple):
         mask: bool[B, S], or None.
         keys: what the attention compares queries with, or None without attention.
         summary: float[B, D'] for a decoder without attention, or None.
+        vectors: of the memory's tokens, float[B, S, E], for a lexical decoder, or None.
     """
 
     memory: Any = None
     mask: Any = None
     keys: Any = None
     summary: Any = None
+    vectors: Any = None
 
 
 class StepNoise(NamedTuple):

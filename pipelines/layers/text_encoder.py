@@ -18,6 +18,7 @@ class TextEncoder(keras.layers.Layer):
     Maps ids int32[B, S], right-padded with 0, to (memory float[B, S, D], mask bool[B, S], summary
     float[B, D]), in the order in which `AttentionDecoder` takes them. Memory is 0 on padding; the
     summary is the final state of each direction of the top layer. Every row needs a real token.
+    With `return_vectors` the vectors of the tokens, float[B, S, E], follow.
 
     Args:
         vocabulary_size: ids are below it.
@@ -26,6 +27,7 @@ class TextEncoder(keras.layers.Layer):
         word_dropout: share of tokens replaced by the unknown token in training.
         embedding_dropout: share of vector values dropped in training.
         output_dropout: share of memory values dropped in training.
+        return_vectors: also return the token vectors.
         seed: of weights and dropouts made here.
     """
 
@@ -38,6 +40,7 @@ class TextEncoder(keras.layers.Layer):
         word_dropout: float = 0.0,
         embedding_dropout: float = 0.0,
         output_dropout: float = 0.0,
+        return_vectors: bool = False,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -45,7 +48,8 @@ class TextEncoder(keras.layers.Layer):
         self.settings: dict[str, Any] = {
             "vocabulary_size": vocabulary_size, "embedding_size": embedding_size,
             "stack": dict(stack), "word_dropout": word_dropout,
-            "embedding_dropout": embedding_dropout, "output_dropout": output_dropout, "seed": seed,
+            "embedding_dropout": embedding_dropout, "output_dropout": output_dropout,
+            "return_vectors": return_vectors, "seed": seed,
         }  # fmt: skip
         initial = keras.initializers.RandomNormal(stddev=embedding_size**-0.5, seed=seed)
         self.embedding = keras.layers.Embedding(
@@ -70,23 +74,24 @@ class TextEncoder(keras.layers.Layer):
         self._final.build((*tokens_shape, self.width))
         self.built = True
 
-    def call(self, tokens: Any, training: bool = False) -> tuple[Any, Any, Any]:
-        """Return memory, mask and summary."""
+    def call(self, tokens: Any, training: bool = False) -> tuple[Any, ...]:
+        """Return memory, mask and summary, and the token vectors if they are asked for."""
         mask = ops.not_equal(tokens, 0)
         vectors = self.embedding(self._word_dropout(tokens, training=training))
-        vectors = self._embedding_dropout(vectors, training=training)
-        states = self._stack(vectors, mask=mask, training=training)
+        dropped = self._embedding_dropout(vectors, training=training)
+        states = self._stack(dropped, mask=mask, training=training)
         summary = self._final(states, mask)
-        return self._output_dropout(states, training=training), mask, summary
+        read = self._output_dropout(states, training=training), mask, summary
+        return (*read, vectors) if self.settings["return_vectors"] else read
 
-    def compute_output_spec(self, tokens: Any, *_: Any, **__: Any) -> tuple[Any, Any, Any]:
-        """Return [B, S, D], [B, S] and [B, D]."""
+    def compute_output_spec(self, tokens: Any, *_: Any, **__: Any) -> tuple[Any, ...]:
+        """Return [B, S, D], [B, S] and [B, D], and [B, S, E] if it is asked for."""
         rows, steps = tokens.shape
-        return (
-            keras.KerasTensor((rows, steps, self.width), dtype=self.compute_dtype),
-            keras.KerasTensor((rows, steps), dtype="bool"),
-            keras.KerasTensor((rows, self.width), dtype=self.compute_dtype),
-        )
+        shapes = [(rows, steps, self.width), (rows, self.width)]
+        if self.settings["return_vectors"]:
+            shapes.append((rows, steps, self.settings["embedding_size"]))
+        memory, *rest = (keras.KerasTensor(shape, dtype=self.compute_dtype) for shape in shapes)
+        return memory, keras.KerasTensor((rows, steps), dtype="bool"), *rest
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

@@ -65,7 +65,9 @@ class TextTask(Task[E, C]):
         if options.json:
             sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
         else:
-            Console().print(self.render_prediction(answer, options), highlight=False, soft_wrap=True)
+            Console().print(
+                self.render_prediction(answer, options), highlight=False, soft_wrap=True
+            )
         return 0
 
 

@@ -143,9 +143,9 @@ class TranslationServing:
         self, rows: tf.RaggedTensor, search: Callable[..., Decoded]
     ) -> dict[str, tf.Tensor]:
         source = rows.to_tensor(PAD)
-        memory, mask, summary = self.encoder(source, training=False)
-        prepared = self.decoder.prepare(memory, mask, summary)
-        state = self.decoder.start(summary)
+        memory, mask, summary, *vectors = self.encoder(source, training=False)
+        prepared = self.decoder.prepare(memory, mask, summary, *vectors)
+        state = self.decoder.start(summary, memory=memory)
         decoded = search(
             lambda tokens, state: self.decoder.step(tokens, state, prepared),
             state,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import ops
 
 from pipelines.batching import Batches
+from pipelines.corpus import EncodedCorpus
 from pipelines.feeding import evaluate_model
 from pipelines.layers.attention_decoder import AttentionDecoder
 from pipelines.layers.sequence_losses import SmoothedCrossEntropy, TokenAccuracy, TokenPerplexity
 from pipelines.layers.text_encoder import TextEncoder
 from pipelines.training import Objective
 from pipelines.translation.artifacts import TranslationArtifacts
+from pipelines.translation.lexical_start import set_lexical_start
 from pipelines.translation.translator_config import TranslatorConfig
+from pipelines.translation.word_alignment import learn_lexicon
 
 _STACK = ("cell", "variational_dropout", "input_dropout", "recurrent_dropout", "layer_norm",
           "residual", "fast", "seed")  # fmt: skip
@@ -30,6 +34,7 @@ def build(
     source = keras.Input((None,), dtype="int32", name="source")
     target = keras.Input((None,), dtype="int32", name="target_in")
     kernels = {"use_cudnn": False} if portable else {}
+    lexical = config.lexical and config.attention != "none"
     shared = {name: getattr(config, name) for name in _STACK} | kernels
     read = TextEncoder(
         len(artifacts.source),
@@ -37,6 +42,8 @@ def build(
         stack=shared
         | {"units": config.units, "depth": config.depth, "bidirectional": config.bidirectional},
         word_dropout=config.word_dropout,
+        output_dropout=config.output_dropout,
+        return_vectors=lexical,
         seed=config.seed,
         name="encoder",
     )(source)
@@ -45,6 +52,8 @@ def build(
         embedding_size=config.embedding_size,
         stack=shared | {"units": config.decoder_units, "depth": config.decoder_depth},
         attention=config.attention,
+        history=config.history,
+        lexical=lexical,
         input_feeding=config.input_feeding,
         tied=config.tied,
         word_dropout=config.word_dropout,
@@ -57,6 +66,36 @@ def build(
     logits = decoder(target, *read)["logits"]
     real = ops.cast(ops.not_equal(target, 0), logits.dtype)
     return keras.Model([source, target], logits * real[..., None])
+
+
+def warm_start(
+    model: keras.Model, config: TranslatorConfig, corpus: EncodedCorpus, sizes: tuple[int, int]
+) -> None:
+    """Start the vectors of both sides from a lexicon, before gradient descent.
+
+    Args:
+        model: what `build` returned.
+        config: the settings it was built with.
+        corpus: the training split.
+        sizes: of the source and the target vocabulary.
+    """
+    target = corpus.ragged("target_out")
+    lexicon = learn_lexicon(
+        corpus.ragged("source"),
+        target,
+        source_size=sizes[0],
+        target_size=sizes[1],
+        seed=config.seed,
+    )
+    decoder = model.get_layer("decoder")
+    set_lexical_start(
+        model.get_layer("encoder").embedding,
+        decoder.embedding,
+        decoder.output_layer.bias,
+        lexicon,
+        np.bincount(target.values, minlength=sizes[1]),
+        seed=config.seed,
+    )
 
 
 def learner(model: keras.Model) -> keras.Model:

@@ -29,12 +29,13 @@ class TranslatorConfig(RunConfig):
     """Longer texts, on either side, are cut here; an answer to a cut text is marked incomplete."""
 
     epochs: int = 8
-    batch_tokens: int = 4096
-    learning_rate: float = 4e-3
-    units: int = 192
-    embedding_size: int = 192
+    batch_tokens: int = 2560
+    learning_rate: float = 3e-3
+    fast: bool = True
+    units: int = 256
+    embedding_size: int = 256
     """Dimensions of a token's vector, in both languages."""
-    decoder_units: int = 256
+    decoder_units: int = 384
     """Units of a layer of the decoder."""
     decoder_depth: int = 1
     """Layers of the decoder."""
@@ -44,16 +45,21 @@ class TranslatorConfig(RunConfig):
     input_feeding: bool = False
     """Give the decoder at each step what it attended to at the last (Luong et al., 2015): slower,
     as steps can then not be computed together."""
+    history: bool = True
+    """Let attention know how far the translation has come, and what it has looked at (not with
+    input feeding)."""
+    lexical: bool = True
+    """Translate a word also by itself, whatever its context, from a lexicon learned in advance."""
     tied: bool = True
     """Use the vectors of target tokens as output weights too (Press & Wolf, 2017)."""
 
-    input_dropout: float = 0.2
+    input_dropout: float = 0.3
     word_dropout: float = 0.0
     """Share of source and target tokens made unknown in training."""
     attention_dropout: float = 0.0
     """Share of attention weights dropped."""
-    output_dropout: float = 0.2
-    """Share of values dropped before the output layer."""
+    output_dropout: float = 0.3
+    """Share of values dropped of what attention reads, and before the output layer."""
     label_smoothing: float = 0.1
     """Share of each target's probability spread over the vocabulary (Szegedy et al., 2016)."""
     scheduled_sampling: float = 0.0

@@ -109,6 +109,26 @@ def forecasting(folder):
     return str(path)
 
 
+NOUNS = {"dog": "chien", "cat": "chat", "king": "roi", "field": "champ", "son": "fils"}
+ADJECTIVES = {"small": "petit", "green": "vert", "old": "vieux", "great": "grand"}
+VERBS = {"sees": "voit", "leaves": "quitte", "loves": "aime"}
+
+
+def translation(folder):
+    """Sentences whose adjectives change sides, in two columns."""
+    rng = random.Random(0)
+    lines = ["en\tfr"]
+    for number in range(160):
+        one, other = rng.sample(sorted(NOUNS), 2)
+        kind, verb = rng.choice(sorted(ADJECTIVES)), rng.choice(sorted(VERBS))
+        source = f"the {kind} {one} {verb} the {other} {number} ."
+        target = f"Le {NOUNS[one]} {ADJECTIVES[kind]} {VERBS[verb]} le {NOUNS[other]} {number}."
+        lines.append(f"{source}\t{target}")
+    path = folder / "sentences.tsv"
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
 TAGGER = {"embedding_size": 8, "affix_size": 4, "character_units": 3, "character_size": 4, **TINY}
 
 FORECASTER = {
@@ -117,9 +137,15 @@ FORECASTER = {
     "season": 12, "decoder_units": 8, **TINY,
 }  # fmt: skip
 
+TRANSLATOR = {
+    "embedding_size": 8, "decoder_units": 6, "vocabulary_size": 80, "beam": 3, "valid_share": 0.15,
+    "test_share": 0.15, **TINY,
+}  # fmt: skip
+
 SAMPLES = {
     "forecasting": (forecasting, FORECASTER),
     "ner": (ner, TAGGER),
     "pos": (pos, TAGGER),
     "sentiment": (sentiment, {"embedding_size": 8, **TINY}),
+    "translation": (translation, TRANSLATOR),
 }

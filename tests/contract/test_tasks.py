@@ -56,7 +56,7 @@ def test_32_rows_are_overfitted(case):
     changes = {
         "schedule": "constant", "learning_rate": 0.01, "units": 16, "input_dropout": 0.0,
         "variational_dropout": 0.0, "word_dropout": 0.0, "output_dropout": 0.0,
-        "decoder_dropout": 0.0, "rare_dropout": 0.0, "decoder_units": 64,
+        "decoder_dropout": 0.0, "rare_dropout": 0.0, "decoder_units": 64, "label_smoothing": 0.0,
     }  # fmt: skip
     known = {field.name for field in dataclasses.fields(case.task().config)}
     task, model = fresh_model(

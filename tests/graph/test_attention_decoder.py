@@ -64,7 +64,8 @@ def stepped(decoder, tokens, given):
     prepared = decoder.prepare(memory, mask, summary)
     count = tokens.shape[1]
     state = keras.tree.map_structure(
-        lambda part: ops.repeat(part, count, axis=1), decoder.start(summary, rows=len(tokens))
+        lambda part: ops.repeat(part, count, axis=1),
+        decoder.start(summary, rows=len(tokens), memory=memory),
     )
     logits, weights = [], []
     for step in range(tokens.shape[2]):
@@ -119,7 +120,7 @@ def test_a_step_is_its_equations():
     w = {"/".join(path.split("/")[-2:]): value for path, value in w.items()}
     table = w["embedding/embeddings"]
     hidden = np.tanh(summary @ w["state_0/kernel"] + w["state_0/bias"])
-    fed = np.zeros((3, 6), "float32")
+    fed = np.zeros((3, table.shape[1]), "float32")
     tokens, keys = tokens_of(3, 4), memory @ w["key/kernel"]
     found = numpy(decoder(tokens, memory, mask, summary)["logits"])
     for step in range(4):
@@ -134,7 +135,7 @@ def test_a_step_is_its_equations():
         shares /= shares.sum(-1, keepdims=True)
         context = np.einsum("bs,bsd->bd", shares, memory)
         fed = np.tanh(np.concatenate([context, hidden], axis=-1) @ w["combine/kernel"])
-        expected = fed @ w["projection/kernel"] @ table.T + numpy(decoder._bias)
+        expected = fed @ table.T + numpy(decoder.output_layer.bias)
         np.testing.assert_allclose(found[:, step], expected, atol=1e-4)
 
 

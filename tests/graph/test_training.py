@@ -276,4 +276,6 @@ def test_averaging_survives_a_resumed_run(corpora, tmp_path):
     assert len(first.history) == 2
     again = trainer(tmp_path / "cut", averaging(epochs=2))
     again.fit(batches(corpora[0], seed=3), batches(corpora[1]), resume=True)
-    assert [len(part) for part in again.state.recent] == [len(part) for part in run.state.recent[:2]]
+    assert [len(part) for part in again.state.recent] == [
+        len(part) for part in run.state.recent[:2]
+    ]
