@@ -33,8 +33,9 @@ class Tokenizer(keras.layers.Layer):
     """Cut texts into tokens and number them, inside the exported graph.
 
     Texts are string[B]: a tensor, an object array or a list of str. Ill-formed UTF-8 is read as
-    U+FFFD. What a word is: see `pipelines.text.units`. A row is never empty: a text without tokens
-    is one UNK, because recurrent kernels need a real step in every row. Composed and decomposed
+    U+FFFD. What a word is: see `pipelines.text.units`. A row is never empty, because recurrent
+    kernels need a real step in every row: a text without tokens is one UNK, unless BOS or EOS is
+    added. Composed and decomposed
     accents stay as they are (core TensorFlow has no NFC). To encode much text, wrap a method in
     `tf.function` with the signature string[None]: twice as fast, and far more for single texts.
 
@@ -107,8 +108,8 @@ class Tokenizer(keras.layers.Layer):
     def encode_counted(self, texts: Any) -> Encoded:
         """Do as `encode`, and tell how long the rows would be without `max_tokens`."""
         texts = tf.convert_to_tensor(texts, tf.string)
-        ids = self._add_missing(self._numbers(texts))
         extra = self.add_bos + self.add_eos
+        ids = self._numbers(texts) if extra else self._add_missing(self._numbers(texts))
         lengths = tf.cast(ids.row_lengths(), tf.int32) + extra
         if self.max_tokens is not None:
             ids = ids[:, : self.max_tokens - extra]
