@@ -8,7 +8,7 @@ approximate randomisation over the same units; the others' are the bootstrap's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,13 @@ from pipelines.evaluation import translation_evidence as evidence
 from pipelines.evaluation.resampling import require_rows
 from pipelines.evaluation.scores import Score
 from pipelines.evaluation.scoring import share_score
-from pipelines.evaluation.translation_measures import Measure, ratio_measure, score_of, share
+from pipelines.evaluation.translation_measures import (
+    Measure,
+    ratio_measure,
+    score_of,
+    share,
+    with_p_values,
+)
 from pipelines.evaluation.translation_metrics import TextMetric, statistics_of, text_metrics
 from pipelines.evaluation.translation_significance import Units, p_values, units_of
 
@@ -115,7 +121,7 @@ def score_translation(
         units,
         seed=seed,
     )
-    scores = [_with_p_values(score, found_p.get(score.name, {})) for score in scores if score.count]
+    scores = [with_p_values(score, found_p.get(score.name, {})) for score in scores if score.count]
     scores += _of_references(pairs, reference, units, seed)
     return [*scores, *_complete(outputs, len(pairs), seed)]
 
@@ -192,15 +198,6 @@ def _copied(pair: Pair, text: str) -> tuple[int, int]:
 
 def _unknown(_: Pair, text: str) -> tuple[int, int]:
     return evidence.unknown(text)
-
-
-def _with_p_values(score: Score, found: Mapping[str, float]) -> Score:
-    """Put sacrebleu's p-values in the place of the bootstrap's."""
-    entries = {
-        system: replace(entry, p_value=found.get(system, entry.p_value))
-        for system, entry in score.baselines.items()
-    }
-    return replace(score, baselines=entries)
 
 
 def _of_references(

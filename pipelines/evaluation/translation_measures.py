@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -95,6 +95,15 @@ def score_of(measure: Measure, units: Units, *, seed: int) -> Score:
             system: _compare(measure, sums, units, seed) for system, sums in measure.others.items()
         },
     )
+
+
+def with_p_values(score: Score, p_value_of: Mapping[str, float]) -> Score:
+    """Put sacrebleu's p-values, one a system, in the place of the bootstrap's."""
+    entries = {
+        system: replace(entry, p_value=p_value_of.get(system, entry.p_value))
+        for system, entry in score.baselines.items()
+    }
+    return replace(score, baselines=entries)
 
 
 def _compare(measure: Measure, other: Array, units: Units, seed: int) -> Comparison:

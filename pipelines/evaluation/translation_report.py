@@ -24,7 +24,12 @@ from pipelines.evaluation.translation_compared import (
     with_interval,
 )
 from pipelines.evaluation.translation_figures import attention_block, slice_blocks
-from pipelines.evaluation.translation_measures import Measure, ratio_measure, score_of
+from pipelines.evaluation.translation_measures import (
+    Measure,
+    ratio_measure,
+    score_of,
+    with_p_values,
+)
 from pipelines.evaluation.translation_metrics import signatures
 from pipelines.evaluation.translation_sections_belief import (
     confidence_section,
@@ -205,16 +210,7 @@ def _search_scores(found: Compared) -> list[Score]:
     tested = p_values(
         metrics, counted[MODEL], {GREEDY: counted[GREEDY]}, found.units, seed=found.seed
     )
-    return [_tested(score, tested.get(score.name, {})) for score in scores]
-
-
-def _tested(score: Score, p_value_of: Mapping[str, float]) -> Score:
-    """Put sacrebleu's p-values in the place of the bootstrap's, as the scores above do."""
-    entries = {
-        name: dataclasses.replace(entry, p_value=p_value_of.get(name, entry.p_value))
-        for name, entry in score.baselines.items()
-    }
-    return dataclasses.replace(score, baselines=entries)
+    return [with_p_values(score, tested.get(score.name, {})) for score in scores]
 
 
 def _loops(found: Compared, system: str) -> Array:

@@ -21,7 +21,7 @@ _NAMES = {
     "bleu": "BLEU",
     "ner": "NER",
     "pos": "POS",
-    "chrf": "chrF",
+    "chrf": "chrF++",
     "ter": "TER",
 }
 

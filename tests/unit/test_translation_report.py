@@ -111,7 +111,7 @@ def test_beam_and_greedy_are_compared_in_pairs(sections):
     assert "10.0 sentences/s" in section.prose
     (table,) = section.blocks
     assert list(table.columns) == ["score", "beam search", "95 % interval", "greedy"]
-    assert table.rows[1][0] == "chrF"
+    assert table.rows[1][0] == "chrF++"
     assert re.search(r"<small>\+\d.*p &lt; 0.001", str(table.rows[1][-1]))
 
 
