@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from pipelines.layers.attention import Attention
+from pipelines.layers.attentional_state import AttentionalState
 from pipelines.layers.decoder_settings import DecoderAttention, Sampling, check_settings
 from pipelines.layers.decoder_state import (
     DecoderStack,
@@ -101,11 +101,10 @@ class AttentionDecoder(keras.layers.Layer):
         self.settings: dict[str, Any] = {
             "vocabulary_size": vocabulary_size, "embedding_size": embedding_size,
             "stack": dict(stack), "attention": attention, "attention_units": attention_units,
-            "history": history, "lexical": lexical, "input_feeding": input_feeding,
-            "tied": tied, "word_dropout": word_dropout,
-            "embedding_dropout": embedding_dropout, "attention_dropout": attention_dropout,
-            "output_dropout": output_dropout, "scheduled_sampling": scheduled_sampling,
-            "sampling": sampling, "seed": seed,
+            "history": history, "lexical": lexical, "input_feeding": input_feeding, "tied": tied,
+            "word_dropout": word_dropout, "embedding_dropout": embedding_dropout,
+            "attention_dropout": attention_dropout, "output_dropout": output_dropout,
+            "scheduled_sampling": scheduled_sampling, "sampling": sampling, "seed": seed,
         }  # fmt: skip
         check_settings(self.name, self.settings)
         self._stack = DecoderStack.of(stack)
@@ -127,35 +126,21 @@ class AttentionDecoder(keras.layers.Layer):
         self._word_dropout = WordDropout(settings["word_dropout"], seed=seed)
         self._embedding_dropout = keras.layers.Dropout(settings["embedding_dropout"], seed=seed)
         self._bridge = StateBridge(self._stack.state_sizes, seed=seed, name="bridge")
-        self._attention: Attention | None = None
-        if settings["attention"] != "none":
-            self._attention = Attention(
-                settings["attention"],
-                units=settings["attention_units"] or self._stack.width,
-                dropout=settings["attention_dropout"],
-                history=settings["history"] and not settings["input_feeding"],
-                seed=seed,
-                name="attention",
-            )
+        self._look = AttentionalState(
+            settings["attention"],
+            size=size,
+            units=settings["attention_units"] or self._stack.width,
+            dropout=settings["attention_dropout"],
+            history=settings["history"] and not settings["input_feeding"],
+            seed=seed,
+            name="look",
+        )
 
     def _make_output(self) -> None:
         """Make what turns states into logits."""
-        settings, seed = self.settings, self.settings["seed"]
-        self._combine = keras.layers.Dense(
-            settings["embedding_size"],
-            activation="tanh",
-            use_bias=False,
-            kernel_initializer=keras.initializers.GlorotUniform(
-                None if seed is None else seed * 1000 + 11
-            ),
-            name="combine",
-        )
+        dropout, lexical, seed = (self.settings[n] for n in ("output_dropout", "lexical", "seed"))
         self.output_layer = TokenOutput(
-            self.embedding,
-            dropout=settings["output_dropout"],
-            lexical=settings["lexical"],
-            seed=seed,
-            name="output",
+            self.embedding, dropout=dropout, lexical=lexical, seed=seed, name="output"
         )
         self._own_tokens = keras.random.SeedGenerator(seed)
 
@@ -169,19 +154,15 @@ class AttentionDecoder(keras.layers.Layer):
     ) -> None:
         """Create the weights."""
         del mask_shape, vectors_shape
-        width, settings = self._stack.width, self.settings
-        context = 0 if summary_shape is None else summary_shape[-1]
-        read = settings["embedding_size"] if settings["input_feeding"] else 0
-        if self._attention is not None:
-            self._attention.build((None, None, width), None, memory_shape)
-            context = memory_shape[-1]
-        else:
-            read = context
+        settings, size = self.settings, self.settings["embedding_size"]
+        read = size if settings["input_feeding"] else 0
+        if settings["attention"] == "none" and summary_shape is not None:
+            read = summary_shape[-1]
         self.embedding.build(tokens_shape)
-        self._stack.build((None, None, settings["embedding_size"] + read))
+        self._stack.build((None, None, size + read))
         if summary_shape is not None:
             self._bridge.build(summary_shape)
-        self._combine.build((None, None, context + width))
+        self._look.build((None, None, self._stack.width), memory_shape, summary_shape)
         self.output_layer.build()
         if settings["scheduled_sampling"]:
             share = keras.initializers.Constant(settings["scheduled_sampling"])
@@ -221,9 +202,9 @@ class AttentionDecoder(keras.layers.Layer):
         self, memory: Any = None, mask: Any = None, summary: Any = None, vectors: Any = None
     ) -> Prepared:
         """Return what all steps share; arguments as of `call`."""
-        if self._attention is None:
+        if self._look.attention is None:
             return Prepared(summary=summary)
-        return Prepared(memory, mask, self._attention.prepare(memory), vectors=vectors)
+        return Prepared(memory, mask, self._look.attention.prepare(memory), vectors=vectors)
 
     def start(self, summary: Any = None, rows: Any = None, memory: Any = None) -> State:
         """Return the state before the first token, of leaves [B, 1, ...].
@@ -234,8 +215,8 @@ class AttentionDecoder(keras.layers.Layer):
             memory: as of `call`; needed with a history of attention.
         """
         state = widened(self._first(summary, rows))
-        if self._attention is not None and memory is not None:
-            state["history"] = self._attention.start(memory)
+        if self._look.attention is not None and memory is not None:
+            state["history"] = self._look.attention.start(memory)
         return state
 
     def step(self, tokens: Any, state: State, prepared: Prepared) -> StepOutput:
@@ -250,7 +231,7 @@ class AttentionDecoder(keras.layers.Layer):
         rows = [as_rows(part) for part in state["stack"]]
         output, after = self._stack.step(as_rows(inputs), rows)
         output, *after = (as_hypotheses(part, tokens) for part in (output, *after))
-        features, weights, history = self._attended(output, prepared, history=state.get("history"))
+        features, weights, history = self._look(output, prepared, history=state.get("history"))
         new: State = {"stack": after}
         if "history" in state:
             new["history"] = history
@@ -273,7 +254,7 @@ class AttentionDecoder(keras.layers.Layer):
         vectors = self.embedding(self._word_dropout(tokens, training=training))
         vectors = self._embedding_dropout(vectors, training=training)
         if self.settings["input_feeding"]:
-            attention = self._attention if training else None
+            attention = self._look.attention if training else None
             noise = draw_loop_noise(self._stack, attention, vectors, prepared.memory)
             features, weights = feed_through(
                 vectors,
@@ -281,12 +262,12 @@ class AttentionDecoder(keras.layers.Layer):
                 prepared,
                 noise,
                 stack=self._stack,
-                attend=lambda *arguments: self._attended(*arguments)[:2],
+                attend=lambda *arguments: self._look(*arguments)[:2],
             )
         else:
             inputs = self._with_context(vectors, prepared)
             states, _ = self._stack.run(inputs, None, start["stack"], training)
-            features, weights, _ = self._attended(states, prepared, training=training)
+            features, weights, _ = self._look(states, prepared, training=training)
         logits = self.output_layer(features, weights, prepared.vectors, training=training)
         outputs = {"logits": logits}
         return outputs if weights is None else outputs | {"attention": weights}
@@ -298,30 +279,6 @@ class AttentionDecoder(keras.layers.Layer):
         if prepared.summary is None:
             return vectors
         return ops.concatenate([vectors, repeated(prepared.summary, vectors)], axis=-1)
-
-    def _attended(
-        self,
-        states: Any,
-        prepared: Prepared,
-        noise: Any = None,
-        history: Any = None,
-        training: bool = False,
-    ) -> tuple[Any, Any, Any]:
-        """Return features a [B, N, E] of states [B, N, H], attention [B, N, S] or None, history.
-
-        A history makes the N states hypotheses of one step; without, they are steps.
-        """
-        weights, context = None, None
-        if self._attention is not None:
-            given = (states, prepared.keys, prepared.memory, prepared.mask)
-            if history is None:
-                context, weights = self._attention(*given, noise=noise, training=training)
-            else:
-                context, weights, history = self._attention.step(*given, history)
-        elif prepared.summary is not None:
-            context = repeated(prepared.summary, states)
-        both = [states] if context is None else [context, states]
-        return self._combine(ops.concatenate(both, axis=-1)), weights, history
 
     def _partly_own(self, tokens: Any, prepared: Prepared, start: State) -> Any:
         logits = ops.stop_gradient(self._read(tokens, prepared, start, False)["logits"])
@@ -336,7 +293,7 @@ class AttentionDecoder(keras.layers.Layer):
         shape = tuple(tokens.shape)
         size = self.settings["vocabulary_size"]
         outputs = {"logits": keras.KerasTensor((*shape, size), dtype="float32")}
-        if self._attention is not None:
+        if self._look.attention is not None:
             width = memory.shape[1]
             outputs["attention"] = keras.KerasTensor((*shape, width), dtype="float32")
         return outputs

@@ -19,7 +19,7 @@ def check_settings(name: str, settings: dict[str, Any]) -> None:
         settings: its constructor's arguments.
 
     Raises:
-        ConfigError: a setting is out of range, or input feeding has nothing to feed.
+        ConfigError: a setting is out of range, or one needs attention and there is none.
     """
     kinds = ("dot", "additive", "none")
     require(settings["attention"] in kinds, "attention", settings["attention"], ", ".join(kinds))
@@ -27,8 +27,11 @@ def check_settings(name: str, settings: dict[str, Any]) -> None:
     require(0 <= share <= 1, "scheduled_sampling", share, "in [0, 1]")
     ways = ("argmax", "sample")
     require(settings["sampling"] in ways, "sampling", settings["sampling"], ", ".join(ways))
-    if settings["input_feeding"] and settings["attention"] == "none":
-        raise ConfigError(
-            f"decoder {name!r}: got input_feeding=True with attention='none', expected attention "
-            "whose result can be fed; set attention='dot' or input_feeding=False"
-        )
+    if settings["attention"] != "none":
+        return
+    for option, use in (("input_feeding", "can be fed"), ("lexical", "tells which words to read")):
+        if settings[option]:
+            raise ConfigError(
+                f"decoder {name!r}: got {option}=True with attention='none', expected attention "
+                f"whose result {use}; set attention='dot' or {option}=False"
+            )

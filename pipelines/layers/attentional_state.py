@@ -1,0 +1,87 @@
+"""What a decoder has in mind at a step: its state and what it looks at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from pipelines.layers.attention import Attention
+from pipelines.layers.decoder_settings import DecoderAttention
+from pipelines.layers.decoder_state import Prepared, repeated
+
+
+class AttentionalState(keras.layers.Layer):
+    """Maps states h_t to features a_t = tanh(W [c_t; h_t]) (Luong et al., 2015, equation 5).
+
+    c_t is what attention finds, or the summary in a decoder without attention, or absent.
+
+    Args:
+        kind: of `Attention`, or "none".
+        size: width of a_t.
+        units: of the attention.
+        dropout: of attention weights.
+        history: whether attention knows what it looked at before.
+        seed: of weights and dropout.
+    """
+
+    def __init__(
+        self,
+        kind: DecoderAttention,
+        *,
+        size: int,
+        units: int,
+        dropout: float,
+        history: bool,
+        seed: int | None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.attention: Attention | None = None
+        if kind != "none":
+            self.attention = Attention(
+                kind, units=units, dropout=dropout, history=history, seed=seed, name="attention"
+            )
+        initial = keras.initializers.GlorotUniform(None if seed is None else seed * 1000 + 11)
+        self._combine = keras.layers.Dense(
+            size, activation="tanh", use_bias=False, kernel_initializer=initial, name="combine"
+        )
+
+    def build(self, states_shape: Any, memory_shape: Any = None, summary_shape: Any = None) -> None:
+        """Create the weights."""
+        context = 0 if summary_shape is None else summary_shape[-1]
+        if self.attention is not None:
+            self.attention.build(states_shape, None, memory_shape)
+            context = memory_shape[-1]
+        self._combine.build((*states_shape[:-1], context + states_shape[-1]))
+        self.built = True
+
+    def call(
+        self,
+        states: Any,
+        prepared: Prepared,
+        noise: Any = None,
+        history: Any = None,
+        training: bool = False,
+    ) -> tuple[Any, Any, Any]:
+        """Return features float[B, N, E], attention float32[B, N, S] or None, and the history.
+
+        Args:
+            states: float[B, N, H]; with a history they are hypotheses of one step, else steps.
+            prepared: what all steps share.
+            noise: of `Attention.draw_noise`, within a loop.
+            history: of `Attention.start` or the step before.
+            training: whether dropout acts.
+        """
+        weights, context = None, None
+        if self.attention is not None:
+            given = (states, prepared.keys, prepared.memory, prepared.mask)
+            if history is None:
+                context, weights = self.attention(*given, noise=noise, training=training)
+            else:
+                context, weights, history = self.attention.step(*given, history)
+        elif prepared.summary is not None:
+            context = repeated(prepared.summary, states)
+        both = [states] if context is None else [context, states]
+        return self._combine(ops.concatenate(both, axis=-1)), weights, history
