@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 from pipelines.datasets.parallel_languages import closest_code
 from pipelines.datasets.parallel_options import ParallelOptions, RawPair
 from pipelines.datasets.remarks import Remarks
-from pipelines.datasets.tfds_reader import _found, _on_disk, _plain, _splits, flat_features
+from pipelines.datasets.tfds_reader import (
+    flat_features,
+    found_set,
+    own_splits,
+    plain_value,
+    set_on_disk,
+)
 from pipelines.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -34,17 +40,17 @@ def tfds_pair_source(name: str, options: ParallelOptions) -> PairSource:
         DataError: the library is absent, has no such set, the set is not of these languages, or it
             is neither on disk nor reachable.
     """
-    builder, where = _on_disk(name)
+    builder, where = set_on_disk(name)
     features = flat_features(builder.info.features)
     group = next((it.rpartition("/")[0] for it in features if it.endswith("/language")), None)
     if group is None or f"{group}/translation" not in features:
         names = _features(list(features), options, where)
-        splits, notes = _splits(builder, where)
+        splits, notes = own_splits(builder, where)
         streams = tuple(partial(_pairs, builder, it, names) for it in splits.items())
-        return _found(builder, name, streams, " ".join(names), notes)
-    splits, notes = _splits(builder, where)
+        return found_set(builder, name, streams, " ".join(names), notes)
+    splits, notes = own_splits(builder, where)
     streams = tuple(partial(_listed, builder, it, group) for it in splits.items())
-    return _found(builder, name, streams, group, notes)
+    return found_set(builder, name, streams, group, notes)
 
 
 def _features(names: list[str], options: ParallelOptions, where: str) -> tuple[str, str]:
@@ -87,7 +93,7 @@ def _pairs(
 ) -> Iterator[RawPair]:
     own_split, split = splits
     for place, example in _examples(builder, own_split):
-        source, target = (_plain(example[name]) for name in names)
+        source, target = (plain_value(example[name]) for name in names)
         yield RawPair(source, target, "", place, split)
 
 
@@ -103,7 +109,7 @@ def _listed(
     seen: set[str] = set()
     pairs = 0
     for place, example in _examples(builder, own_split):
-        codes, texts = (map(_plain, example[f"{group}/{name}"]) for name in _VARIABLE)
+        codes, texts = (map(plain_value, example[f"{group}/{name}"]) for name in _VARIABLE)
         by_code = dict(zip(codes, texts, strict=True))
         seen.update(by_code)
         wanted = (options.source_language, options.target_language)

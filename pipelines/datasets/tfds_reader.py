@@ -49,7 +49,7 @@ def tfds_text_source(name: str, options: LabelledTextOptions) -> TextSource:
         DataError: the library is absent, has no such set or feature, or the set is neither on disk
             nor reachable.
     """
-    builder, where = _on_disk(name)
+    builder, where = set_on_disk(name)
     features = flat_features(builder.info.features)
     text = pick_column(
         list(features), options.text_feature, TEXT_COLUMNS, what="text", where=where, kind="feature"
@@ -62,13 +62,13 @@ def tfds_text_source(name: str, options: LabelledTextOptions) -> TextSource:
         where=where,
         kind="feature",
     )
-    splits, notes = _splits(builder, where)
+    splits, notes = own_splits(builder, where)
     names = getattr(features[label], "names", None)
     streams = tuple(
         partial(_rows, builder, own, split, text=text, label=label, names=names)
         for own, split in splits.items()
     )
-    return _found(builder, name, streams, f"{text} {label}", notes)
+    return found_set(builder, name, streams, f"{text} {label}", notes)
 
 
 def tfds_tagged_source(name: str, options: TaggedOptions) -> TaggedSource:
@@ -81,15 +81,24 @@ def tfds_tagged_source(name: str, options: TaggedOptions) -> TaggedSource:
         DataError: the library is absent, has no such set or feature, or the set is neither on disk
             nor reachable.
     """
-    builder, where = _on_disk(name)
-    splits, notes = _splits(builder, where)
+    builder, where = set_on_disk(name)
+    splits, notes = own_splits(builder, where)
     streams = tuple(partial(_sentences, builder, own, split) for own, split in splits.items())
-    return _found(builder, name, streams, f"{options.token_column} {options.tag_column}", notes)
+    return found_set(builder, name, streams, f"{options.token_column} {options.tag_column}", notes)
 
 
-def _found(
+def found_set(
     builder: Any, name: str, streams: tuple[S, ...], columns: str, notes: tuple[str, ...]
 ) -> Found[S]:
+    """Describe a set that was found.
+
+    Args:
+        builder: of the set.
+        name: as the user gave it.
+        streams: what reads its splits.
+        columns: the features that are read, part of what tells one reading from another.
+        notes: what the user should know of it.
+    """
     return Found(
         name=f"tfds-{name.replace('/', '-')}",
         streams=streams,
@@ -116,14 +125,18 @@ def _sentences(builder: Any, own: str, split: str, reading: Reading) -> Iterator
     path = Path(f"{where}:{own}")
     examples = tfds.as_numpy(builder.as_dataset(split=own, shuffle_files=False))
     for number, example in enumerate(examples, start=1):
-        words = tuple(_plain(word) for word in _feature(example, token))
-        codes = [_plain(code) for code in _feature(example, tag)]
+        words = tuple(plain_value(word) for word in _feature(example, token))
+        codes = [plain_value(code) for code in _feature(example, tag)]
         tags = tuple((names[code] if code >= 0 else "") if names else code for code in codes)
         yield RawSentence(path, (number,), words, tags, split=split)
 
 
-def _splits(builder: Any, where: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return the set's own splits -> train, valid or test, and a note of those not read."""
+def own_splits(builder: Any, where: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the set's own splits -> train, valid or test, and a note of those not read.
+
+    Raises:
+        DataError: none of them is a training split.
+    """
     splits = {split: SPLIT_WORDS[split] for split in builder.info.splits if split in SPLIT_WORDS}
     if "train" not in splits.values():
         raise DataError(f"{where}: no train split, only {list(builder.info.splits)}")
@@ -142,8 +155,13 @@ def flat_features(features: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _on_disk(name: str) -> tuple[Any, str]:
-    """Return the builder of a set, prepared if it was not, and the set's name in messages."""
+def set_on_disk(name: str) -> tuple[Any, str]:
+    """Return the builder of a set, prepared if it was not, and the set's name in messages.
+
+    Raises:
+        DataError: the library is absent, has no such set, or the set is neither on disk nor
+            reachable.
+    """
     where = f"tfds:{name}"
     builder = _builder(name)
     _prepare(builder, where)
@@ -215,10 +233,10 @@ def _rows(
     path = Path(f"tfds:{builder.info.full_name}:{own_split}")
     examples = tfds.as_numpy(builder.as_dataset(split=own_split, shuffle_files=False))
     for number, example in enumerate(examples, start=1):
-        value = _plain(_feature(example, label))
+        value = plain_value(_feature(example, label))
         if names and isinstance(value, int):
             value = names[value] if value >= 0 else None
-        yield RawRow(path, number, _plain(_feature(example, text)), value, None, split)
+        yield RawRow(path, number, plain_value(_feature(example, text)), value, None, split)
 
 
 def _feature(example: Any, name: str) -> Any:
@@ -227,7 +245,7 @@ def _feature(example: Any, name: str) -> Any:
     return example
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """Turn NumPy scalars and bytes into Python's own values."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")

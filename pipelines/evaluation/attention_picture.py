@@ -23,7 +23,8 @@ from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path as Outline
 from numpy.typing import NDArray
 
-from pipelines.errors import ConfigError, EvaluationError
+from pipelines.errors import EvaluationError
+from pipelines.evaluation import pictures
 from pipelines.evaluation.forecast_figures import compact
 from pipelines.evaluation.picture_fonts import fonts_for, missing_characters
 from pipelines.evaluation.plots import FAINT, SERIES, Plot
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from pipelines.evaluation.translation import Alignment
 
 Array = NDArray[Any]
-PICTURES = (".png", ".svg", ".pdf")
 SPACE_MARK = "\u2581"  # before a piece that begins a word, as the tokenizer writes it
 _CELL, _FONT = 12.5, 8.5  # points; the label of a row must fit its height
 _LARGEST = 4000.0  # points along one side; more tokens than fit get smaller cells, fewer labels
@@ -100,10 +100,7 @@ def attention_picture(alignment: Alignment, path: Path) -> None:
         EvaluationError: the weights do not fit the tokens, or there is no token.
     """
     require_picture(path)
-    picture = picture_bytes(alignment, path.suffix[1:].lower())
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(picture)
-    partial.replace(path)
+    pictures.write_picture(path, picture_bytes(alignment, pictures.picture_format(path)))
 
 
 def require_picture(path: Path) -> None:
@@ -112,16 +109,7 @@ def require_picture(path: Path) -> None:
     Raises:
         ConfigError: the path has no known ending, or its folder does not exist.
     """
-    if path.suffix.lower() not in PICTURES:
-        raise ConfigError(
-            f"option --attention: {str(path)!r} ends with {path.suffix!r}; expected one of "
-            f"{', '.join(PICTURES)}: name the picture attention.png, for instance"
-        )
-    if not path.parent.is_dir():
-        raise ConfigError(
-            f"option --attention: there is no folder {str(path.parent)!r} to write {path.name!r} "
-            "to; make it, or name another"
-        )
+    pictures.require_picture(path, option="--attention", example="attention.png")
 
 
 def picture_bytes(alignment: Alignment, form: str) -> bytes:

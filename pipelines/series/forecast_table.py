@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from pipelines.datasets.series import WindowRows
 from pipelines.datasets.series_clock import time_zone
 from pipelines.datasets.series_frequency import DAY, Frequency
-from pipelines.errors import ConfigError
 from pipelines.evaluation import forecasting_metrics as metrics
+from pipelines.evaluation import pictures
 from pipelines.evaluation.forecast_figures import Fan, fan_picture
 
 Array = NDArray[Any]
 Outputs = Mapping[str, Array]
-PICTURES = (".png", ".svg", ".pdf")
 MOST_PANELS = 6  # more are no longer read in one picture
 
 
@@ -112,10 +111,8 @@ def plot_forecasts(path: Path, rows: WindowRows, outputs: Outputs, levels: Seque
         ConfigError: the path has no known ending, or its folder does not exist.
     """
     require_picture(path)
-    picture = fan_picture(fans_of(rows, outputs, levels), path.suffix[1:].lower())
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(picture)
-    partial.replace(path)
+    fans = fans_of(rows, outputs, levels)
+    pictures.write_picture(path, fan_picture(fans, pictures.picture_format(path)))
 
 
 def require_picture(path: Path) -> None:
@@ -124,16 +121,7 @@ def require_picture(path: Path) -> None:
     Raises:
         ConfigError: the path has no known ending, or its folder does not exist.
     """
-    if path.suffix.lower() not in PICTURES:
-        raise ConfigError(
-            f"option --plot: {str(path)!r} ends with {path.suffix!r}; expected one of "
-            f"{', '.join(PICTURES)}: name the picture forecast.png, for instance"
-        )
-    if not path.parent.is_dir():
-        raise ConfigError(
-            f"option --plot: there is no folder {str(path.parent)!r} to write {path.name!r} to; "
-            "make it, or name another"
-        )
+    pictures.require_picture(path, option="--plot", example="forecast.png")
 
 
 def fans_of(rows: WindowRows, outputs: Outputs, levels: Sequence[float]) -> list[Fan]:

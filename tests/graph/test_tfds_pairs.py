@@ -110,7 +110,7 @@ def test_published_sets_have_the_features_looked_for(
     monkeypatch.setattr("pipelines.datasets.tfds_reader._probe", lambda *_: None)
     # What splits a set has stands with its files, which are not here.
     monkeypatch.setattr(
-        "pipelines.datasets.tfds_pairs._splits", lambda *_: ({"train": "train"}, ())
+        "pipelines.datasets.tfds_pairs.own_splits", lambda *_: ({"train": "train"}, ())
     )
     with tfds.testing.mock_data(num_examples=3):
         pairs, _ = read(name, source, target)
