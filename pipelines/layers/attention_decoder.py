@@ -269,8 +269,7 @@ class AttentionDecoder(keras.layers.Layer):
             states, _ = self._stack.run(inputs, None, start["stack"], training)
             features, weights, _ = self._look(states, prepared, training=training)
         logits = self.output_layer(features, weights, prepared.vectors, training=training)
-        outputs = {"logits": logits}
-        return outputs if weights is None else outputs | {"attention": weights}
+        return {"logits": logits} | ({} if weights is None else {"attention": weights})
 
     def _with_context(self, vectors: Any, prepared: Prepared, fed: Any = None) -> Any:
         """Return the recurrence's inputs [B, N, D] for token vectors [B, N, E]."""
@@ -282,21 +281,20 @@ class AttentionDecoder(keras.layers.Layer):
 
     def _partly_own(self, tokens: Any, prepared: Prepared, start: State) -> Any:
         logits = ops.stop_gradient(self._read(tokens, prepared, start, False)["logits"])
-        share = ops.convert_to_tensor(self.sampling_share)
-        how = self.settings["sampling"]
+        share, how = ops.convert_to_tensor(self.sampling_share), self.settings["sampling"]
         return replace_by_own(tokens, logits, share, how=how, seed=self._own_tokens)
 
     def compute_output_spec(
         self, tokens: Any, memory: Any = None, *_: Any, **__: Any
     ) -> dict[str, Any]:
         """Return [B, T, V] and, with attention, [B, T, S]."""
-        shape = tuple(tokens.shape)
-        size = self.settings["vocabulary_size"]
-        outputs = {"logits": keras.KerasTensor((*shape, size), dtype="float32")}
+        widths = {"logits": self.settings["vocabulary_size"]}
         if self._look.attention is not None:
-            width = memory.shape[1]
-            outputs["attention"] = keras.KerasTensor((*shape, width), dtype="float32")
-        return outputs
+            widths["attention"] = memory.shape[1]
+        return {
+            name: keras.KerasTensor((*tokens.shape, width), dtype="float32")
+            for name, width in widths.items()
+        }
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from pipelines.errors import ConfigError
 from pipelines.layers.attention_decoder import AttentionDecoder
 from pipelines.layers.attention_history import AttentionHistory
 
@@ -107,3 +108,8 @@ def test_a_lexical_decoder_reads_the_words_it_looks_at():
     table = ops.convert_to_numpy(decoder.embedding.embeddings)
     meant = gate * (ops.convert_to_numpy(outputs["attention"]) @ vectors)
     np.testing.assert_allclose(outputs["logits"] - without["logits"], meant @ table.T, atol=1e-4)
+
+
+def test_a_lexical_decoder_without_attention_is_refused():
+    with pytest.raises(ConfigError, match="got lexical=True with attention='none'.*lexical=False"):
+        decoder_of(attention="none")
