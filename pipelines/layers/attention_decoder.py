@@ -1,7 +1,4 @@
-"""A recurrent decoder that attends to a memory: translation, captioning, language models.
-
-Backend-neutral: `keras.layers` and `keras.ops` only.
-"""
+"""A recurrent decoder that attends to a memory, in `keras.layers` and `keras.ops` only."""
 
 from __future__ import annotations
 
