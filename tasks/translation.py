@@ -188,11 +188,10 @@ class Translation(TextTask[TextPair, TranslationConfig]):
         """Translate texts; several answers each if they are asked for."""
         if options.n_best == 1:
             return super().ask(model, texts, options)
-        require(
-            options.n_best <= self.config.beam,
-            "n_best", options.n_best, f"at most {self.config.beam}, the --beam of the training",
-        )  # fmt: skip
         outputs = model.call(self.predict_inputs(texts), "n_best")
+        most = outputs["scores"].shape[1]
+        expected = f"at most {most}, the --beam this model was trained with"
+        require(options.n_best <= most, "n_best", options.n_best, expected)
         return {name: values[:, : options.n_best] for name, values in outputs.items()}
 
     def answer(self, row: Mapping[str, Any]) -> dict[str, Any]:

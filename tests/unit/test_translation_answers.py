@@ -11,7 +11,7 @@ from pipelines.errors import ConfigError
 from pipelines.translation.predict_options import TranslateOptions
 from tasks.translation import Translation, TranslationConfig
 
-TASK = Translation(TranslationConfig(beam=3))
+TASK = Translation(TranslationConfig())
 ONE = {"translation": "Le roi", "score": -1.25, "complete": True}
 SEVERAL = {
     "translations": np.array(["Le roi", "Un roi", ""], object),
