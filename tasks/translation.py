@@ -287,6 +287,7 @@ class Translation(TextTask[TextPair, TranslationConfig]):
             greedy=evidence.greedy,
             reference=evidence.reference,
             alignments=evidence.alignments,
+            train_counts=artifacts.word_counts,
             language=artifacts.settings["target_language"],
             seed=seed,
         )

@@ -20,17 +20,21 @@ class TranslationArtifacts:
         source: with reserved tokens, entry i on line i of source_vocabulary.txt.
         target: likewise; the same where the vocabulary is joint.
         settings: level, lowercase, max_tokens and the two languages, as plain JSON.
+        word_counts: how often each word stands in the training sources: the report tells rare ones.
     """
 
     source: Vocabulary
     target: Vocabulary
     settings: Mapping[str, Any]
+    word_counts: Mapping[str, int]
 
     def save(self, folder: Path) -> None:
-        """Write source_vocabulary.txt, target_vocabulary.txt and translation.json."""
+        """Write the two vocabularies (.txt), translation.json and source_words.json."""
         self.source.save(folder / "source_vocabulary.txt")
         self.target.save(folder / "target_vocabulary.txt")
         (folder / "translation.json").write_text(json.dumps(dict(self.settings), indent=2))
+        counts = json.dumps(dict(self.word_counts), ensure_ascii=False)
+        (folder / "source_words.json").write_text(counts, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -39,6 +43,7 @@ class TranslationArtifacts:
             Vocabulary.load(folder / "source_vocabulary.txt"),
             Vocabulary.load(folder / "target_vocabulary.txt"),
             json.loads((folder / "translation.json").read_text()),
+            json.loads((folder / "source_words.json").read_text(encoding="utf-8")),
         )
 
     def fingerprint(self) -> str:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from pipelines.corpus import Chunk, Ragged
 from pipelines.datasets.parallel import TextPair
 from pipelines.datasets.rows import Rows
+from pipelines.evaluation.translation_evidence import word_counts
 from pipelines.text.encoding import flat_ids
 from pipelines.text.fitting import fit_vocabulary
 from pipelines.text.tokenizer import Tokenizer
@@ -58,7 +59,8 @@ def fit_translation_artifacts(
         "source_language": languages[0],
         "target_language": languages[1],
     }
-    return TranslationArtifacts(source, target, settings)
+    words = word_counts(text for chunk in texts("source") for text in chunk)
+    return TranslationArtifacts(source, target, settings, words)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def serving(**changes):
         "beam": 3, "length_penalty": 0.0, "fast": False, "seed": 5,
     }  # fmt: skip
     config = TranslatorConfig(**options | changes)
-    artifacts = TranslationArtifacts(SOURCE, TARGET, SETTINGS)
+    artifacts = TranslationArtifacts(SOURCE, TARGET, SETTINGS, {})
     keras.utils.set_random_seed(5)
     model = translator.build(config, artifacts, portable=True)
     rng = np.random.default_rng(3)
