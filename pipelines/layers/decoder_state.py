@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from pipelines.layers.fast_recurrent import applicable, fast_gru, fast_lstm
 from pipelines.layers.horizon_decoders import decoder_stack
 from pipelines.layers.recurrent import RecurrentStack
 from pipelines.layers.recurrent_state import split_state, step_layer
@@ -49,10 +48,7 @@ class StepNoise(NamedTuple):
 
 
 class DecoderStack(RecurrentStack):
-    """A forward `RecurrentStack` that trains from a given state, at once or step by step.
-
-    `run` takes the fast path from any state where `fast` is set and the path applies.
-    """
+    """A forward `RecurrentStack` that trains from a given state, at once or step by step."""
 
     @classmethod
     def of(cls, settings: dict[str, Any], **options: Any) -> DecoderStack:
@@ -63,23 +59,6 @@ class DecoderStack(RecurrentStack):
         """
         fast = bool(settings.get("fast", False))
         return cls(**decoder_stack(settings).settings | {"fast": fast} | options)
-
-    def run(
-        self, inputs: Any, mask: Any = None, initial_state: Any = None, training: bool = False
-    ) -> tuple[Any, list[Any]]:
-        """Read a sequence from a state to a state; as `RecurrentStack.run`."""
-        fast = self.settings["fast"] and initial_state is not None and mask is None
-        if not (fast and all(applicable(r, inputs, training).holds for r in self._recurrences)):
-            states, final = super().run(inputs, mask, initial_state, training)
-            return states, final
-        before = split_state(self.name, self._recurrences, initial_state)
-        states, final = inputs, []
-        for parts, state in zip(self._layers_of_depth, before, strict=True):
-            read = self._drop(parts, states, training)
-            read, after = _run_fast(parts["recurrence"], read, state)
-            states = self._finish(parts, states, read)
-            final += after
-        return states, final
 
     def draw_noise(self, rows: Any, steps: Any) -> StepNoise:
         """Draw the dropout of a training step over B rows and T steps.
@@ -123,16 +102,6 @@ class DecoderStack(RecurrentStack):
             inputs = self._finish(parts, inputs, read)
             after += new
         return inputs, after
-
-
-def _run_fast(layer: Any, inputs: Any, state: Sequence[Any]) -> tuple[Any, list[Any]]:
-    """Run an LSTM or GRU from a state in compiled blocks."""
-    run = fast_lstm if isinstance(layer, keras.layers.LSTM) else fast_gru
-    cell = layer.cell
-    bias = None if cell.bias is None else cell.bias.value
-    weights = (cell.kernel.value, cell.recurrent_kernel.value, bias)
-    outputs, final = run(inputs, *weights, initial_state=tuple(state))
-    return outputs, list(final)
 
 
 @keras.saving.register_keras_serializable(package="pipelines")

@@ -13,6 +13,7 @@ TensorFlow is imported when a function is called, so that other backends never l
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -119,6 +120,25 @@ def call_layer(layer: Any, inputs: Any, mask: Any = None, *, lanes: int | None =
         )
         outputs.append(states)
     return tf.concat(outputs, axis=-1) if both else outputs[0]
+
+
+def run_from(layer: Any, inputs: Any, state: Sequence[Any]) -> tuple[Any, list[Any]]:
+    """Return what a Keras LSTM or GRU gives with `training=True`, read on from a state.
+
+    Args:
+        layer: one for which `applicable` holds, and no Bidirectional.
+        inputs: float32[B, T, D].
+        state: (h, c) of an LSTM, (h,) of a GRU, each float32[B, units].
+
+    Returns:
+        float32[B, T, units] and the final state.
+    """
+    run = fast_lstm if isinstance(layer, keras.layers.LSTM) else fast_gru
+    cell = layer.cell
+    bias = None if cell.bias is None else cell.bias.value
+    weights = (cell.kernel.value, cell.recurrent_kernel.value, bias)
+    outputs, final = run(inputs, *weights, initial_state=tuple(state))
+    return outputs, list(final)
 
 
 def fast_lstm(

@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from pipelines.config import Cell, RunConfig
-from pipelines.layers.fast_recurrent import applicable, call_layer
+from pipelines.layers.fast_recurrent import applicable, call_layer, run_from
 from pipelines.layers.pooling import SequencePooling
 from pipelines.layers.recurrent_state import (
     require_forward,
@@ -159,7 +159,7 @@ class RecurrentStack(keras.layers.Layer):
     ) -> Any:
         """Return the states of the top layer, float32[B, T, H]; see `return_state`.
 
-        The fast path is for reading from zeros to no further end: see `run`.
+        The fast path reads from zeros to no further end, or from a given state: see `run`.
         """
         if self.settings["return_state"] or initial_state is not None:
             states, final = self.run(inputs, mask, initial_state, training)
@@ -173,6 +173,8 @@ class RecurrentStack(keras.layers.Layer):
         self, inputs: Any, mask: Any = None, initial_state: Any = None, training: bool = False
     ) -> tuple[Any, list[Any]]:
         """Read a sequence from a state to a state; for use within another layer's `call`.
+
+        With `fast`, a forward stack given a state and no mask takes the fast path where it applies.
 
         Args:
             inputs: float32[B, T, D].
@@ -193,10 +195,20 @@ class RecurrentStack(keras.layers.Layer):
         states, final = inputs, []
         for parts, state in zip(self._layers_of_depth, before, strict=True):
             read = self._drop(parts, states, training)
-            read, after = run_layer(parts["recurrence"], read, mask, state, training)
+            read, after = self._read(parts["recurrence"], read, mask, state, training)
             states = self._finish(parts, states, read)
             final += after
         return _zero_padding(states, mask), final
+
+    def _read(
+        self, layer: Any, inputs: Any, mask: Any, state: Any, training: bool
+    ) -> tuple[Any, list[Any]]:
+        """Run one layer; as `run_layer`."""
+        settings = self.settings
+        fast = settings["fast"] and not settings["bidirectional"] and mask is None
+        if fast and state is not None and applicable(layer, inputs, training).holds:
+            return run_from(layer, inputs, state)
+        return run_layer(layer, inputs, mask, state, training)
 
     def step(self, inputs: Any, state: Any) -> tuple[Any, list[Any]]:
         """Read one step of inference: T of them equal `run` over T steps.

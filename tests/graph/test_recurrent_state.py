@@ -83,16 +83,33 @@ def test_a_run_goes_on_where_another_ended(both):
     np.testing.assert_allclose(np.stack(numpy(last)), np.stack(numpy(final)), atol=1e-5)
 
 
-def test_states_leave_weights_and_calls_as_they_were(monkeypatch):
+def test_states_leave_weights_and_calls_as_they_were():
     inputs = draw(2, 5, 4)
     plain, returning = stack_of(depth=2), stack_of(depth=2, return_state=True)
     returning.set_weights(plain.get_weights())
     states, *final = returning(inputs)
     np.testing.assert_array_equal(states, plain(inputs))
     assert [tuple(part.shape) for part in final] == [(2, 4)] * 4
-    monkeypatch.setattr(recurrent, "applicable", lambda *_: pytest.fail("the fast path was asked"))
-    fast = stack_of(fast=True)
-    fast(inputs, initial_state=fast.zero_state(2), training=True)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_the_fast_path_reads_on_from_a_state(cell, monkeypatch):
+    import tensorflow as tf
+
+    slow, fast = (stack_of(cell=cell, depth=2, residual=True, fast=way) for way in (False, True))
+    fast.build((None, None, 4))
+    inputs, state = draw(3, 5, 4), [draw(3, 4) for _ in slow.state_sizes]
+    taken = []
+    run_from = recurrent.run_from
+    monkeypatch.setattr(
+        recurrent, "run_from", lambda *given: taken.append(given[0]) or run_from(*given)
+    )
+    expected = slow.run(inputs, None, state, True)
+    fast.set_weights(slow.get_weights())
+    found = tf.function(lambda: fast.run(tf.constant(inputs), None, state, True))()
+    assert len(taken) == 2
+    for ours, theirs in zip(keras.tree.flatten(found), keras.tree.flatten(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 def test_a_model_hands_the_state_from_encoder_to_decoder(tmp_path):
