@@ -54,13 +54,17 @@ class Objective:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training run did; the model holds the best epoch's weights."""
+    """What a training run did; the model holds the best epoch's weights.
+
+    With `averaged_epochs` it holds the mean of the weights of so many last epochs instead.
+    """
 
     history: list[dict[str, float]]
     best_epoch: int
     seconds: float
     tokens_per_second: float
     resumed_from_epoch: int | None
+    averaged_epochs: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the `training` entry of report.json."""
@@ -68,6 +72,7 @@ class TrainingResult:
             "seconds": round(self.seconds, 2),
             "epochs": len(self.history),
             "best_epoch": self.best_epoch,
+            "averaged_epochs": self.averaged_epochs,
             "tokens_per_second": round(self.tokens_per_second),
             "resumed_from_epoch": self.resumed_from_epoch,
             "history": self.history,
@@ -195,7 +200,7 @@ class Trainer:
         value = validation[self.objective.monitor]
         if self.objective.improves(value, state.best_value):
             state.best_value, state.best_epoch = value, state.epoch + 1
-            state.best_weights = snapshot_weights(self.model)
+            state.best_weights, state.averaged = snapshot_weights(self.model), 0
         if self.config.average_epochs > 1:
             state.recent = [*state.recent, snapshot_weights(self.model)]
             state.recent = state.recent[-self.config.average_epochs :]
@@ -214,6 +219,7 @@ class Trainer:
         self.progress.averaged(len(state.recent), self.objective.monitor, value, state.best_value)
         if self.objective.improves(value, state.best_value):
             state.best_value, state.best_weights = value, snapshot_weights(self.model)
+            state.averaged = len(state.recent)
 
     def _result(self, train: Batches, resumed: int | None) -> TrainingResult:
         restore_weights(self.model, self.state.best_weights)
@@ -224,6 +230,7 @@ class Trainer:
             seconds=seconds,
             tokens_per_second=train.tokens * len(self.state.history) / max(seconds, 1e-9),
             resumed_from_epoch=resumed,
+            averaged_epochs=self.state.averaged,
         )
 
     def discard(self) -> None:

@@ -15,14 +15,15 @@ import numpy as np
 from pipelines.errors import TrainingError
 
 Weights = list[np.ndarray]
-_PLAIN = ("epoch", "batch", "seconds", "best_epoch", "best_value", "history")
+_PLAIN = ("epoch", "batch", "seconds", "best_epoch", "best_value", "averaged", "history")
 
 
 @dataclass
 class TrainState:
     """Position, history and best weights of a run; `epoch` and `batch` are the next to do.
 
-    `recent` are the weights of the last epochs, the latest at the end, where they are averaged.
+    `recent` are the weights of the last epochs, the latest at the end, where they are averaged;
+    `averaged` is of how many epochs the best weights are the mean, 0 if they are an epoch's own.
     """
 
     epoch: int = 0
@@ -30,6 +31,7 @@ class TrainState:
     seconds: float = 0.0
     best_epoch: int = 0
     best_value: float | None = None
+    averaged: int = 0
     best_weights: Weights = field(default_factory=list)
     recent: list[Weights] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)

@@ -81,7 +81,10 @@ def training_sentence(training: Mapping[str, Any]) -> str:
     count = training["epochs"]
     text = f"{count} epoch{'' if count == 1 else 's'} in "
     text += wording.duration(training.get("seconds"))
-    if training.get("best_epoch"):
+    if training.get("averaged_epochs"):
+        text += f"; the mean of the weights of the last {training['averaged_epochs']} was kept, "
+        text += "as better on validation than any epoch's own"
+    elif training.get("best_epoch"):
         text += f"; the weights of epoch {training['best_epoch']} were kept, chosen on validation"
     if training.get("resumed_from_epoch") is not None:
         text += f"; resumed after epoch {training['resumed_from_epoch']}"
@@ -102,7 +105,7 @@ def learning_figures(training: Mapping[str, Any]) -> list[Figure]:
     history = [row for row in training.get("history") or [] if "epoch" in row]
     if len(history) < 2:  # one point is no curve
         return []
-    best = training.get("best_epoch")
+    best = None if training.get("averaged_epochs") else training.get("best_epoch")
     names = [name for name, value in history[0].items() if isinstance(value, int | float)]
     losses = [name for name in names if name.endswith("loss")]
     scores = [name for name in names if name.startswith(("valid_", "val_")) and name not in losses]

@@ -252,7 +252,8 @@ def test_the_mean_of_the_last_epochs_is_kept_where_it_is_better(corpora, tmp_pat
     monkeypatch.setattr(
         run, "objective", replace(run.objective, validate=lambda *_: {"accuracy": next(values)})
     )
-    run.fit(batches(corpora[0], seed=3), batches(corpora[1]))
+    result = run.fit(batches(corpora[0], seed=3), batches(corpora[1]))
+    assert result.as_json()["averaged_epochs"] == 3
     last = [np.mean(parts, axis=0) for parts in zip(*run.state.recent, strict=True)]
     assert len(run.state.recent) == 3
     for kept, mean in zip(run.model.get_weights(), last, strict=True):
@@ -265,7 +266,8 @@ def test_the_best_epoch_is_kept_where_the_mean_is_worse(corpora, tmp_path, monke
     monkeypatch.setattr(
         run, "objective", replace(run.objective, validate=lambda *_: {"accuracy": next(values)})
     )
-    run.fit(batches(corpora[0], seed=3), batches(corpora[1]))
+    result = run.fit(batches(corpora[0], seed=3), batches(corpora[1]))
+    assert (result.averaged_epochs, result.best_epoch) == (0, 3)
     for kept, third in zip(run.model.get_weights(), run.state.recent[1], strict=True):
         np.testing.assert_array_equal(kept, third)
 

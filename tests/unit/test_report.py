@@ -190,6 +190,14 @@ def test_diverged_training_still_gets_its_report(tmp_path):
     assert "training loss" in words_of(page_of(tmp_path, report))
 
 
+def test_averaged_weights_are_no_epochs_weights(tmp_path):
+    report = make_report()
+    report["training"]["averaged_epochs"] = 2
+    page = page_of(tmp_path, report)
+    assert "the mean of the weights of the last 2 was kept" in words_of(page)
+    assert "kept: epoch" not in page
+
+
 def test_one_epoch_is_a_sentence_and_no_curve(tmp_path):
     report = make_report()
     report["training"] |= {"epochs": 1, "best_epoch": 1, "history": [{"epoch": 1, "loss": 0.5}]}
