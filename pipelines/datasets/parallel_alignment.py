@@ -95,7 +95,7 @@ def check_alignment(pairs: Iterable[tuple[str, str]]) -> Finding:
     Args:
         pairs: source and target texts in the order of their files.
     """
-    title, stretches = "alignment", shifted_stretches(pairs)
+    title, stretches = "Alignment", shifted_stretches(pairs)
     if not stretches:
         return Finding("ok", title, "no stretch of lines looks shifted against its translation")
     lines = sum(it.end - it.line + 1 for it in stretches)

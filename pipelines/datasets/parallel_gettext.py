@@ -34,6 +34,7 @@ _CHARSET = re.compile(rb"charset=([\w.-]+)")
 _LANGUAGE = re.compile(rb"^\"?Language:[ \t]*([A-Za-z]{2,3}(?:[_-][A-Za-z0-9]+)*)", re.MULTILINE)
 # What Babel is strict about and no pair needs: dates and languages written in other ways.
 _UNNEEDED_HEADER = re.compile(r'"(?:POT-Creation-Date|PO-Revision-Date|Language):')
+_UNQUOTED = re.compile(r"\s*msg(?:id|id_plural|ctxt|str(?:\[\d+\])?)\s+[^\s\"]")
 _RARE_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\[abfv]")  # Babel would keep the letter
 _UNNEEDED_COMPILED = re.compile(rb"^(?:POT-Creation-Date|PO-Revision-Date|Language):", re.MULTILINE)
 
@@ -144,7 +145,7 @@ def _read_po(path: Path, options: ParallelOptions) -> Catalog:
     encoding = options.encoding or _charset(path)
     try:
         with reading_errors(path, encoding), open_text(path, encoding) as stream:
-            return read_po(_needed_lines(stream), abort_invalid=True)
+            return read_po(_needed_lines(stream, path), abort_invalid=True)
     except PoFileError as error:
         line = f"; the line reads {error.line[:60]!r}" if error.line else ""
         raise DataError(
@@ -168,10 +169,20 @@ def _charset(path: Path) -> str:
         return "utf-8"
 
 
-def _needed_lines(lines: Iterator[str]) -> Iterator[str]:
-    """Blank out what Babel cannot read though gettext can; line numbers stay."""
+def _needed_lines(lines: Iterator[str], path: Path) -> Iterator[str]:
+    """Blank out what Babel cannot read though gettext can; line numbers stay.
+
+    Raises:
+        DataError: a text has no quotes; Babel would take its first and last letter for them.
+    """
     messages = 0
-    for line in lines:
+    for number, line in enumerate(lines, start=1):
+        if _UNQUOTED.match(line):
+            raise DataError(
+                f"{path}:{number}: not valid gettext: a text without quotes; the line reads "
+                f'{line[:60].strip()!r}; expected msgid "..." and msgstr "..."; mend the message '
+                "(msgfmt --check names what is wrong)"
+            )
         messages += line.startswith("msgid ")
         previous = line.startswith("#~|")
         unneeded = previous or (messages < 2 and _UNNEEDED_HEADER.match(line))

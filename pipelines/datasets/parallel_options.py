@@ -25,6 +25,8 @@ class ParallelOptions:
     """Of tables, the column of the source text (in jsonl its key): its name, or number from 1."""
     target_column: str = ""
     """The same for the target text."""
+    delimiter: str = ""
+    """Of csv files; empty means that the first line tells it."""
     valid_file: str = ""
     """File of validation pairs, beside the source; of two text files both, separated by a comma."""
     test_file: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def read_pair_table(path: Path, options: ParallelOptions, remarks: Remarks) -> I
 def _read_options(path: Path, options: ParallelOptions) -> tuple[ReadOptions, bool]:
     """Say how to read the file, and whether its columns are called by their numbers."""
     encoding = options.encoding or "utf-8"
-    reading = ReadOptions(encoding=encoding)
+    reading = ReadOptions(encoding=encoding, delimiter=options.delimiter)
     if format_of(path) not in DELIMITED:
         return reading, False
     if not path.is_file():
@@ -93,7 +93,7 @@ def _read_options(path: Path, options: ParallelOptions) -> tuple[ReadOptions, bo
         )
     if format_of(path) == ".txt":
         reading = ReadOptions(encoding=encoding, delimiter="\t")
-    headless = ReadOptions(encoding=encoding, delimiter=reading.delimiter, header=False)
+    headless = replace(reading, header=False)
     fields = next(read_records(path, headless)).fields.values()
     if _is_header([str(field).strip() for field in fields], options):
         return reading, False

@@ -201,6 +201,11 @@ def test_other_target_language_is_refused(tmp_path: Path) -> None:
             "'message \"c\"'; expected msgid .* mend the message",
         ),
         (
+            'msgid "a"\nmsgstr oops\n',
+            r"a\.po:11: not valid gettext: a text without quotes; the line reads 'msgstr oops'; "
+            "expected msgid .* mend the message",
+        ),
+        (
             'msgid "a"\nmsgid_plural "b"\nmsgstr[0] "c"\nmsgstr[1] "d"\nmsgstr[2] "e"\n',
             r"a\.po:10: not valid gettext: msg has more translations than num_plurals",
         ),

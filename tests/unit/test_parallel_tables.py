@@ -190,3 +190,12 @@ def test_absent_and_empty_files(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").touch()
     with pytest.raises(DataError, match=r"a\.tsv: the file is empty"):
         read(tmp_path / "a.tsv")
+
+
+def test_delimiter_that_the_first_line_does_not_tell(tmp_path: Path) -> None:
+    text = "en, to read;fr, à lire\nGo.;Va !\n"
+    assert texts(tmp_path / "a.csv", text, delimiter=";", source_column="1", target_column="2") == [
+        ("en, to read", "fr, à lire"), ("Go.", "Va !"),
+    ]  # fmt: skip
+    with pytest.raises(DataError, match=r"a\.csv:2: 1 fields, expected 3.*or give --delimiter"):
+        read(tmp_path / "a.csv", source_column="1", target_column="2")
