@@ -172,12 +172,14 @@ def probability_section(found: Compared, reference: ReferenceScores) -> Section:
     prose = (
         f"Given the source, the model's perplexity of the references is "
         f"{number(float(np.exp(loss.sum() / tokens.sum())))} per token: it is as unsure as if it "
-        "chose evenly among so many. "
-        f"Per word of the reference that is {number(float(loss.sum() / np.log(2) / words.sum()))} "
-        "bits, which can be compared between models that cut words otherwise."
-        if words.sum()
-        else ""
+        "chose evenly among so many."
     )
+    if words.sum():
+        prose += (
+            f" Per word of the reference that is "
+            f"{number(float(loss.sum() / np.log(2) / words.sum()))} bits, which can be compared "
+            "between models that cut words otherwise."
+        )
     if "log_probability" in found.outputs[MODEL]:
         own = np.asarray(found.outputs[MODEL]["log_probability"], float)
         missed = count_and_share(int((-loss > own).sum()), len(own))

@@ -88,6 +88,15 @@ def test_what_is_not_known_is_left_out():
     assert "Probability of the references" not in titles
 
 
+def test_perplexity_is_told_where_no_reference_holds_a_word():
+    pairs = [TextPair("roi", "…")] * 4
+    reference = ReferenceScores(np.full(4, -20.0), np.full(4, 10))
+    found = translation_sections(pairs, outputs_of(["…"] * 4), {}, reference=reference)
+    (section,) = (it for it in found if it.title == "Probability of the references")
+    assert "perplexity of the references is 7.39 per token" in section.prose
+    assert "Per word" not in section.prose
+
+
 def test_foreign_text_is_escaped(sections):
     markup = "".join(map(everything, sections.values()))
     for foreign in ("<b>", "<i>", "<verses>"):
