@@ -1,11 +1,24 @@
-"""Models that look logits up in a table by position and the last two tokens."""
+"""Models that look logits up in a table by position and the last two tokens; their answers."""
 
 from typing import NamedTuple
 
 import numpy as np
+import pytest
+from hypothesis import strategies as st
 from keras import ops
 
 from pipelines.layers.decoding import StepOutput
+from tests import reference_decoding as reference
+
+CLOSE = 1e-5  # two numbers nearer than this float32 may not tell apart
+RULES = {
+    "min_length": st.integers(0, 5),
+    "no_repeat_ngram": st.integers(0, 3),
+    "repetition_penalty": st.sampled_from([1.0, 1.3]),
+    "length_penalty": st.sampled_from([0.0, 0.6, 1.0, 2.0, -0.5]),
+    "normalizer": st.sampled_from(["wu", "power"]),
+    "banned": st.sampled_from([(0, 2), (0, 1, 2)]),
+}
 
 
 class TableModel(NamedTuple):
@@ -59,3 +72,36 @@ def random_model(random, *, rows, longest, size, sources=0, spread=2.0):
         raw = np.exp(random.normal(size=(rows, longest, size, sources)) * 2)
         attention = (raw / raw.sum(-1, keepdims=True)).astype("float32")
     return TableModel(logits.astype("float32"), attention)
+
+
+def answers(decoded, row):
+    """Hypotheses of a row as the reference gives them; those that do not exist are left out."""
+    tokens, lengths, totals, scores, complete = (ops.convert_to_numpy(part) for part in decoded)
+    found = []
+    for k in range(tokens.shape[1]):
+        if scores[row, k] == -np.inf:
+            assert lengths[row, k] == 0 and not complete[row, k] and totals[row, k] == -np.inf
+            continue
+        length = lengths[row, k]
+        assert not tokens[row, k, length:].any()
+        found.append(
+            reference.Answer(
+                tuple(tokens[row, k, :length].tolist()),
+                float(totals[row, k]), float(scores[row, k]), bool(complete[row, k]),
+            )
+        )  # fmt: skip
+    return found
+
+
+def assert_same(found, expected):
+    assert [(a.tokens, a.complete) for a in found] == [(a.tokens, a.complete) for a in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.log_probability == pytest.approx(theirs.log_probability, rel=1e-5, abs=1e-5)
+        assert ours.score == pytest.approx(theirs.score, rel=1e-5, abs=1e-5)
+
+
+def always(*probabilities, longest=30):
+    """A model that gives tokens the same probabilities at every step."""
+    logits = np.log(np.array(probabilities, "float32"))
+    size = len(probabilities)
+    return TableModel(np.broadcast_to(logits, (1, longest, size, size, size)).copy())

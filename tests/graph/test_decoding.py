@@ -14,49 +14,20 @@ from pipelines.layers.decoding import (
     BeamSettings,
     DecodingSettings,
     SampleSettings,
-    StepOutput,
     beam_search,
     greedy,
     sample,
 )
 from tests import reference_decoding as reference
-from tests.graph.table_models import TableModel, random_model
-
-CLOSE = 1e-5  # two numbers nearer than this float32 may not tell apart
-RULES = {
-    "min_length": st.integers(0, 5),
-    "no_repeat_ngram": st.integers(0, 3),
-    "repetition_penalty": st.sampled_from([1.0, 1.3]),
-    "length_penalty": st.sampled_from([0.0, 0.6, 1.0, 2.0, -0.5]),
-    "normalizer": st.sampled_from(["wu", "power"]),
-    "banned": st.sampled_from([(0, 2), (0, 1, 2)]),
-}
-
-
-def answers(decoded, row):
-    """Hypotheses of a row as the reference gives them; those that do not exist are left out."""
-    tokens, lengths, totals, scores, complete = (ops.convert_to_numpy(part) for part in decoded)
-    found = []
-    for k in range(tokens.shape[1]):
-        if scores[row, k] == -np.inf:
-            assert lengths[row, k] == 0 and not complete[row, k] and totals[row, k] == -np.inf
-            continue
-        length = lengths[row, k]
-        assert not tokens[row, k, length:].any()
-        found.append(
-            reference.Answer(
-                tuple(tokens[row, k, :length].tolist()),
-                float(totals[row, k]), float(scores[row, k]), bool(complete[row, k]),
-            )
-        )  # fmt: skip
-    return found
-
-
-def assert_same(found, expected):
-    assert [(a.tokens, a.complete) for a in found] == [(a.tokens, a.complete) for a in expected]
-    for ours, theirs in zip(found, expected, strict=True):
-        assert ours.log_probability == pytest.approx(theirs.log_probability, rel=1e-5, abs=1e-5)
-        assert ours.score == pytest.approx(theirs.score, rel=1e-5, abs=1e-5)
+from tests.graph.table_models import (
+    CLOSE,
+    RULES,
+    TableModel,
+    always,
+    answers,
+    assert_same,
+    random_model,
+)
 
 
 @settings(max_examples=50, deadline=None)
@@ -88,32 +59,6 @@ def test_beam_search_equals_the_reference(data, seed):
         )  # fmt: skip
         assume(gap.smallest > CLOSE)
         assert_same(answers(decoded, row), expected)
-
-
-@settings(max_examples=40, deadline=None)
-@given(data=st.data(), seed=st.integers(0, 2**31))
-def test_sampling_equals_the_reference(data, seed):
-    random = np.random.default_rng(seed)
-    size, longest = data.draw(st.integers(4, 12)), data.draw(st.integers(1, 8))
-    rules = SampleSettings(
-        **{name: data.draw(values) for name, values in RULES.items()},
-        samples=data.draw(st.integers(1, 4)),
-        temperature=data.draw(st.sampled_from([0.0, 0.5, 1.0, 2.0])),
-        top_k=data.draw(st.integers(0, 14)),
-        top_p=data.draw(st.sampled_from([1.0, 0.9, 0.4])),
-    )
-    model = random_model(random, rows=2, longest=longest, size=size)
-    limits = random.integers(0, longest + 1, 2)
-    uniforms = random.uniform(size=(longest, 2, rules.samples)).astype("float32")
-    decoded = sample(
-        model.step, model.state(rules.start), limits, rules, lambda step: uniforms[int(step)]
-    )
-    for row, k in itertools.product(range(2), range(rules.samples)):
-        gap = reference.Gap()
-        logits, _ = model.row(row, rules.start)
-        expected = reference.sample(logits, limits[row], rules, uniforms[:, row, k], gap)
-        assume(gap.smallest > CLOSE)
-        assert_same([answers(decoded, row)[k]], [expected])
 
 
 @settings(max_examples=12, deadline=None)
@@ -177,13 +122,6 @@ def test_a_row_alone_gets_what_it_gets_in_any_batch():
         for ours, theirs in zip(alone[1:], whole[1:], strict=True):
             # Vectorised sums of one row may round otherwise beside others.
             np.testing.assert_allclose(ours, np.array(theirs)[rows], rtol=1e-6)
-
-
-def always(*probabilities, longest=30):
-    """A model that gives tokens the same probabilities at every step."""
-    logits = np.log(np.array(probabilities, "float32"))
-    size = len(probabilities)
-    return TableModel(np.broadcast_to(logits, (1, longest, size, size, size)).copy())
 
 
 def test_a_search_ends_when_nothing_better_is_possible():
@@ -275,72 +213,6 @@ def test_no_rows_give_no_hypotheses():
     model = random_model(np.random.default_rng(0), rows=1, longest=3, size=6).pick([])
     decoded = beam_search(model.step, model.state(2), np.zeros(0, "int32"), BeamSettings(beams=2))
     assert decoded.tokens.shape[:2] == (0, 2)
-
-
-def test_samples_follow_the_distribution():
-    probabilities = np.array([0.05, 0.2, 0.05, 0.4, 0.3])
-    model, count = always(*probabilities), 4000
-    uniforms = (np.random.default_rng(1).permutation(count) + 0.5).astype("float32") / count
-    rules = SampleSettings(samples=count)
-    decoded = sample(model.step, model.state(2), [1], rules, lambda step: uniforms[None])
-    shares = np.bincount(np.array(decoded.tokens).ravel(), minlength=5) / count
-    expected = probabilities * [0, 1, 0, 1, 1]
-    np.testing.assert_allclose(shares, expected / expected.sum(), atol=1e-3)
-
-
-@pytest.mark.parametrize("spread", [0.1, 3.0])  # with and without a few tokens that hold it all
-def test_a_nucleus_of_a_large_vocabulary_is_that_of_the_sorted_one(spread):
-    random = np.random.default_rng(2)
-    size, count, compared = 600, 20, 0
-    logits = (random.permutation(size) / size * 6 * spread).astype("float32")[None, None]
-    uniforms = random.uniform(size=(1, count)).astype("float32")
-    rules = SampleSettings(samples=count, top_p=0.8, banned=(), min_length=2)
-
-    def step(tokens, state):
-        return StepOutput(ops.repeat(ops.convert_to_tensor(logits), count, axis=1), state)
-
-    decoded = sample(step, (np.zeros((1, 1)),), [1], rules, lambda step: uniforms)
-    for k in range(count):
-        gap = reference.Gap()
-        expected = reference.sample(lambda _: logits.ravel(), 1, rules, uniforms[:, k], gap)
-        if gap.smallest > 1e-6:
-            assert answers(decoded, 0)[k].tokens == expected.tokens
-            compared += 1
-    assert compared > 10
-
-
-@pytest.mark.parametrize("uniform", [0.0, 1e-38, 0.99999994, 1.0])
-@pytest.mark.parametrize("cut", [{}, {"top_p": 0.999}, {"top_k": 3}])
-def test_the_ends_of_the_uniforms_draw_nothing_forbidden(uniform, cut):
-    model = always(0.2, 0.2, 0.2, 0.2, 0.2)
-    rules = SampleSettings(**cut, banned=(0, 2, 4))
-    draws = np.full((1, 1), uniform, "float32")
-    decoded = sample(model.step, model.state(2), [1], rules, lambda step: draws)
-    assert np.array(decoded.tokens).ravel()[0] in (1, 3)
-
-
-@pytest.mark.parametrize(
-    ("kind", "wrong", "message"),
-    [
-        (BeamSettings, {"beams": 0}, "'beams': got 0, expected 1 or more; change beams"),
-        (BeamSettings, {"beams": 2, "n_best": 3}, "'n_best': got 3, expected 1 to 2"),
-        (BeamSettings, {"coverage_penalty": -1.0}, "'coverage_penalty': got -1.0, expected 0 or"),
-        (BeamSettings, {"patience": 0.5}, "'patience': got 0.5, expected 1 or more"),
-        (SampleSettings, {"top_p": 0.0}, "'top_p': got 0.0, expected above 0"),
-        (SampleSettings, {"top_k": -1}, "'top_k': got -1, expected 0"),
-        (SampleSettings, {"temperature": -1}, "'temperature': got -1, expected 0"),
-        (SampleSettings, {"samples": 0}, "'samples': got 0, expected 1 or more"),
-        (DecodingSettings, {"banned": (0, 3)}, "'banned': got .0, 3., expected tokens without"),
-        (DecodingSettings, {"min_length": -1}, "'min_length': got -1, expected 0 or more"),
-        (DecodingSettings, {"no_repeat_ngram": -1}, "'no_repeat_ngram': got -1, expected 0"),
-        (DecodingSettings, {"repetition_penalty": 0.5}, "got 0.5, expected 1 .off. or more"),
-        (DecodingSettings, {"normalizer": "mean"}, "got 'mean', expected 'wu' or 'power'"),
-        (DecodingSettings, {"max_length": 0}, "'max_length': got 0, expected 1 or more, or None"),
-    ],
-)
-def test_settings_out_of_range_are_refused(kind, wrong, message):
-    with pytest.raises(ConfigError, match=message):
-        kind(**wrong)
 
 
 def test_what_the_model_cannot_do_is_refused():
