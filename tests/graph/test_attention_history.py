@@ -113,3 +113,11 @@ def test_a_lexical_decoder_reads_the_words_it_looks_at():
 def test_a_lexical_decoder_without_attention_is_refused():
     with pytest.raises(ConfigError, match="got lexical=True with attention='none'.*lexical=False"):
         decoder_of(attention="none")
+
+
+def test_a_memory_needs_no_mask():
+    stack = {"cell": "lstm", "units": 5}
+    decoder = AttentionDecoder(9, embedding_size=4, stack=stack, seed=3, history=True)
+    memory, tokens = drawn(2, 6, 3), np.array([[2, 4, 5], [2, 7, 8]])
+    found, same = decoder(tokens, memory), decoder(tokens, memory, np.ones((2, 6), bool))
+    np.testing.assert_allclose(found["logits"], same["logits"], atol=1e-6)
