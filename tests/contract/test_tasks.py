@@ -97,7 +97,9 @@ def with_padding(array, steps):
 def assert_equal_rows(one, other):
     """Rows may be padded to different widths, with zeros."""
     width = max(len(one), len(other))
-    one, other = (np.pad(row, (0, width - len(row))) for row in (one, other))
+    one, other = (
+        np.pad(row, [(0, width - len(row)), *[(0, 0)] * (row.ndim - 1)]) for row in (one, other)
+    )
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 
