@@ -131,7 +131,7 @@ class Attention(keras.layers.Layer):
         if self._history is None:
             weights = masked_softmax(scores, mask)
         else:
-            weights = self._history(scores, mask=mask)
+            weights = self._history(scores, mask)
         noisy = weights * noise if noise is not None else self._dropout(weights, training=training)
         return ops.matmul(ops.cast(noisy, memory.dtype), memory), weights
 

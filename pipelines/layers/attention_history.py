@@ -45,9 +45,9 @@ class AttentionHistory(keras.layers.Layer):
     of left to right would set them: a translation begins at the beginning and moves on.
     """
 
-    def build(self, scores_shape: Any = None) -> None:
+    def build(self, scores_shape: Any = None, real_shape: Any = None) -> None:
         """Create the weights."""
-        del scores_shape
+        del scores_shape, real_shape
         far = np.abs(np.arange(-FARTHEST, FARTHEST + 1))
         taps = np.zeros(2 * NEAREST + 1)
         taps[NEAREST], taps[NEAREST + 1] = SAME, NEXT
@@ -58,18 +58,19 @@ class AttentionHistory(keras.layers.Layer):
             setattr(self, f"_{name}", self.add_weight(start.shape, initial, name=name))
         self.built = True
 
-    def call(self, scores: Any, mask: Any = None) -> Any:
+    def call(self, scores: Any, real: Any = None) -> Any:
         """Return the weights of all T steps, float32[B, T, S].
 
         Args:
             scores: float32[B, T, S].
-            mask: bool[B, S], True on what is real; None is all of it.
+            real: bool[B, S], True on what is real; None is all of it. Not called a mask, as Keras
+                has its own ways with an argument of that name.
         """
         scores = scores + self._by_position(ops.arange(ops.shape(scores)[1])[None], scores)
-        first = masked_softmax(scores, mask)
+        first = masked_softmax(scores, real)
         before = ops.cumsum(first, axis=1) - first
         last = ops.pad(first, ((0, 0), (1, 0), (0, 0)))[:, :-1]
-        return masked_softmax(scores + self._by_past(before, last), mask)
+        return masked_softmax(scores + self._by_past(before, last), real)
 
     def start(self, rows: Any, width: Any) -> History:
         """Return the history before the first step, of leaves [B, 1, ...].
@@ -116,9 +117,9 @@ class AttentionHistory(keras.layers.Layer):
             added = added + taps[number] * padded[:, :, start : start + width]
         return added
 
-    def compute_output_shape(self, scores_shape: Any, mask_shape: Any = None) -> Any:
+    def compute_output_shape(self, scores_shape: Any, real_shape: Any = None) -> Any:
         """Return [B, T, S]."""
-        del mask_shape
+        del real_shape
         return scores_shape
 
 
