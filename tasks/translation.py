@@ -10,12 +10,13 @@ beginnings kept at every step (beam search), inside the exported graph.
 
 from __future__ import annotations
 
+import itertools
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from rich.text import Text
 
 from pipelines.config import require
@@ -34,13 +35,13 @@ from pipelines.options import PredictOptions
 from pipelines.progress import FetchProgress
 from pipelines.task import Evaluation, Outputs, Predict, Prepared
 from pipelines.text.text_task import TextTask
+from pipelines.translation.answers import answer_of, shown
 from pipelines.translation.artifacts import TranslationArtifacts
 from pipelines.translation.predict_options import TranslateOptions
 from pipelines.translation.translator_config import TranslatorConfig
 
 if TYPE_CHECKING:
     import keras
-    from rich.console import RenderableType
 
     from pipelines.batching import Batches
     from pipelines.corpus import Chunk, EncodedCorpus
@@ -79,8 +80,14 @@ class Translation(TextTask[TextPair, TranslationConfig]):
         return REQUEST_ROWS
 
     def load_data(self, source: str, folders: Folders) -> Splits[TextPair]:
-        """Read pairs, split by document."""
-        return load_pairs(source, self.config.reading(), folders=folders, progress=FetchProgress())
+        """Read pairs, split by document; pairs of extra versions join the training split."""
+        splits = load_pairs(
+            source, self.config.reading(), folders=folders, progress=FetchProgress()
+        )
+        if splits.extra is None:
+            return splits
+        train = Rows.of(TextPair, itertools.chain(splits.train, splits.extra))
+        return replace(splits, train=train, extra=None)
 
     def load_rows(
         self, source: str, artifacts: TranslationArtifacts, folders: Folders
@@ -195,36 +202,21 @@ class Translation(TextTask[TextPair, TranslationConfig]):
         return {name: values[:, : options.n_best] for name, values in outputs.items()}
 
     def answer(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return one answer, or a list of them; hypotheses the search did not find are left out."""
-        if "translations" not in row:
-            return dict(row)
-        found = zip(row["translations"], row["scores"], row["complete"], strict=True)
-        return {
-            "n_best": [
-                {"translation": text, "score": score, "complete": whole}
-                for text, score, whole in found
-                if np.isfinite(score)
-            ]
-        }
+        """Return one answer, or a list of them."""
+        return answer_of(row)
 
     def line(self, record: Mapping[str, Any], options: TranslateOptions) -> str:
-        """Return JSON, or the bare translation."""
-        return str(record["translation"]) if options.plain else super().line(record, options)
+        """Return JSON, or the bare translation; one that was cut is told of on standard error."""
+        if not options.plain:
+            return super().line(record, options)
+        if not record["complete"]:
+            start = str(record["text"])[:60]
+            sys.stderr.write(f"warning: cut at the longest length: the answer to {start!r} ...\n")
+        return str(record["translation"])
 
-    def render_prediction(
-        self, answer: Mapping[str, Any], options: TranslateOptions
-    ) -> RenderableType:
-        """Show the translations, with scores where there are several or they are asked for."""
-        answers = answer.get("n_best", [answer])
-        shown = Text()
-        for one in answers:
-            if len(answers) > 1 or options.scores:
-                shown.append(f"{one['score']:8.3f}  ", "cyan")
-            shown.append(one["translation"])
-            shown.append("" if one["complete"] else "  (cut at the longest length)", "yellow")
-            shown.append("\n")
-        shown.rstrip()
-        return shown
+    def render_prediction(self, answer: Mapping[str, Any], options: TranslateOptions) -> Text:
+        """Show the translations."""
+        return shown(answer, scores=options.scores)
 
     def predict(self, version: Path, options: TranslateOptions) -> int:
         """Print translations; draw the attention of the best if asked to."""

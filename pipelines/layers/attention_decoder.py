@@ -210,11 +210,11 @@ class AttentionDecoder(keras.layers.Layer):
             summary: as of `call`.
             rows: B, where there is no summary to tell it.
             memory: as of `call`; needed with a history of attention.
+
+        Raises:
+            ConfigError: it is needed and absent.
         """
-        state = widened(self._first(summary, rows))
-        if self._look.attention is not None and memory is not None:
-            state["history"] = self._look.attention.start(memory)
-        return state
+        return widened(self._first(summary, rows)) | self._look.start(memory)
 
     def step(self, tokens: Any, state: State, prepared: Prepared) -> StepOutput:
         """Score the token after the given ones: T steps equal `call` over T tokens.

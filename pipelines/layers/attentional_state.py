@@ -7,7 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from pipelines.errors import ConfigError
 from pipelines.layers.attention import Attention
+from pipelines.layers.attention_history import History
 from pipelines.layers.decoder_settings import DecoderAttention
 from pipelines.layers.decoder_state import Prepared, repeated
 
@@ -56,6 +58,24 @@ class AttentionalState(keras.layers.Layer):
             context = memory_shape[-1]
         self._combine.build((*states_shape[:-1], context + states_shape[-1]))
         self.built = True
+
+    def start(self, memory: Any) -> dict[str, History]:
+        """Return what was looked at before the first token, as a part of a decoder's state.
+
+        Args:
+            memory: float[B, S, D]; may be None where attention has no history.
+
+        Raises:
+            ConfigError: attention has a history and there is no memory.
+        """
+        if self.attention is None or not self.attention.settings["history"]:
+            return {}
+        if memory is None:
+            raise ConfigError(
+                f"decoder part {self.name!r}: start() got no memory, expected the one that "
+                "`prepare` got, as attention has a history over it; call start(..., memory=memory)"
+            )
+        return {"history": self.attention.start(memory)}
 
     def call(
         self,

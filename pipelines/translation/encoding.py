@@ -54,7 +54,7 @@ def fit_translation_artifacts(
         target = learn(texts("target"), lowercase=False)
     settings = {
         "level": config.level,
-        "lowercase": config.lowercase,
+        "lowercase": config.lowercase and not config.joint_vocabulary,
         "max_tokens": config.max_tokens,
         "source_language": languages[0],
         "target_language": languages[1],

@@ -60,9 +60,10 @@ def gather_evidence(
             predict({"text": text, "translation": [pair.target for pair in chunk]}, "score")
         )
     chosen = _readable(rows, seed) if attention else []
+    reference = _joined(scored)
     return Evidence(
         _joined(greedy),
-        ReferenceScores(**_joined(scored)),
+        ReferenceScores(reference["log_probability"], reference["tokens"]),
         [align(predict, rows[row].source, str(outputs["translation"][row])) for row in chosen],
     )
 

@@ -28,13 +28,14 @@ _MEANING = {
     "complete": "bool[B], False where the text or its translation was cut at the longest length",
 }
 _N_BEST = {
-    "translations": "string[B, K], the translations found, best first",
-    "scores": "float32[B, K], their log-probabilities, made up for their lengths",
+    "translations": "string[B, K], the translations found, best first; '' where there are fewer",
+    "scores": "float32[B, K], their log-probabilities, made up for their lengths; then -infinity",
     "complete": _MEANING["complete"].replace("[B]", "[B, K]"),
 }
 _SCORE = {
     "log_probability": "float32[B], natural logarithm, of the translation given the text",
     "tokens": "int32[B], tokens of the translation, its end included",
+    "complete": "bool[B], False where either text was cut at the longest length",
 }
 _ATTENTION = {
     "source_tokens": "string[B, S], tokens of the text, padded with ''",
@@ -113,12 +114,15 @@ class TranslationServing:
             "log_probability": tf.TensorSpec([None], tf.float32),
             "tokens": tf.TensorSpec([None], tf.int32),
         }
-        ids = self._pair_ids(text, translation)
-        return in_blocks(self._score_block, *ids, size=BLOCK_ROWS, outputs=specs)
+        source, read = self.tokenizers.source.encode_counted(text)
+        target, written = self.tokenizers.target.encode_counted(translation)
+        found = in_blocks(self._score_block, source, target, size=BLOCK_ROWS, outputs=specs)
+        return found | {"complete": tf.maximum(read, written) <= self.config.max_tokens}
 
     def attention(self, text: tf.Tensor, translation: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return where the model looks as it writes given translations, each string[B]."""
-        source, target = self._pair_ids(text, translation)
+        source = self.tokenizers.source.encode(text)
+        target = self.tokenizers.target.encode(translation)
         outputs = self._teach(source.to_tensor(PAD), target.to_tensor(PAD))
         wanted = tf.cast(target[:, 1:].to_tensor(PAD) != PAD, tf.float32)
         return {
@@ -177,11 +181,6 @@ class TranslationServing:
     def _greedy(self, step: Any, state: Any, limits: Any, mask: Any) -> Decoded:
         del mask
         return greedy(step, state, limits, self.settings)
-
-    def _pair_ids(
-        self, text: tf.Tensor, translation: tf.Tensor
-    ) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
-        return self.tokenizers.source.encode(text), self.tokenizers.target.encode(translation)
 
     def _teach(self, source: tf.Tensor, target: tf.Tensor) -> dict[str, Any]:
         """Return logits and attention as the decoder reads targets that are known."""

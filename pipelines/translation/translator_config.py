@@ -18,7 +18,7 @@ class TranslatorConfig(RunConfig):
     """Tokens of both languages are subword pieces learned on the training split, words or
     characters."""
     joint_vocabulary: bool = False
-    """Learn one vocabulary for both languages: names and numbers then share their vectors."""
+    """Learn one vocabulary for both languages, case kept: names are then cut alike in both."""
     vocabulary_size: int = 4_000
     """Most entries of a vocabulary, reserved ones included."""
     min_count: int = 1
@@ -90,5 +90,9 @@ class TranslatorConfig(RunConfig):
         require(self.vocabulary_size > 4, "vocabulary_size", self.vocabulary_size, "above 4")
         require(self.length_factor > 0, "length_factor", self.length_factor, "above 0")
         require(self.no_repeat_ngram >= 0, "no_repeat_ngram", self.no_repeat_ngram, "0 or more")
+        coverage = self.coverage_penalty
+        require(coverage >= 0, "coverage_penalty", coverage, "0 (off) or more")
+        blind = coverage and self.attention == "none"
+        require(not blind, "coverage_penalty", coverage, "0 without attention")
         feeding_nothing = self.input_feeding and self.attention == "none"
         require(not feeding_nothing, "input_feeding", True, "off without attention")

@@ -121,3 +121,9 @@ def test_a_memory_needs_no_mask():
     memory, tokens = drawn(2, 6, 3), np.array([[2, 4, 5], [2, 7, 8]])
     found, same = decoder(tokens, memory), decoder(tokens, memory, np.ones((2, 6), bool))
     np.testing.assert_allclose(found["logits"], same["logits"], atol=1e-6)
+
+
+def test_a_history_needs_to_know_what_there_is_to_look_at():
+    decoder, (_, _, summary, _) = decoder_of()
+    with pytest.raises(ConfigError, match="got no memory.*start\\(..., memory=memory\\)"):
+        decoder.start(summary)

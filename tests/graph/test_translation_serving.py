@@ -117,6 +117,8 @@ def test_odd_texts_have_answers(served):
 def test_a_text_too_long_is_marked(served):
     found = served("serve", ["the king sees " * 1700, "the king ."])
     assert found["complete"][0] == np.False_
+    scored = served("score", ["the king ."] * 2, ["le roi " * 30, "le roi"])
+    assert scored["complete"].tolist() == [False, True]
     several = served("n_best", ["the king sees " * 1700])
     assert not several["complete"].any()
 

@@ -15,6 +15,7 @@ from pipelines.datasets.parallel_verses import VERSIONS, chosen_pairs, read_vers
 from pipelines.datasets.remarks import Remarks
 from pipelines.datasets.storage import DataFolders
 from pipelines.errors import DataError
+from tasks.translation import Translation, TranslationConfig
 
 CHAPTERS, VERSES = 60, 4
 KEYS = "".join(version.key for version in VERSIONS)
@@ -152,6 +153,16 @@ def test_extra_versions_keep_to_the_training_chapters(folders: DataFolders) -> N
     again = load(folders, extra_versions=("king-james", "ostervald", "segond"))
     assert again.extra is not None
     assert list(again.extra) == list(splits.extra)
+
+
+def test_the_task_learns_from_extra_versions(folders: DataFolders) -> None:
+    task = Translation(TranslationConfig(extra_versions=("king-james",)))
+    splits = task.load_data("verses", folders)
+    plain = load(folders)
+    assert splits.extra is None
+    assert list(splits.train)[: len(plain.train)] == list(plain.train)
+    assert len(splits.train) == 2 * len(plain.train)
+    assert list(splits.test) == list(plain.test)
 
 
 def test_all_to_score_is_the_test_split(folders: DataFolders) -> None:

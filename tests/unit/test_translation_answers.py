@@ -71,6 +71,12 @@ def test_more_answers_than_beams_are_refused():
         TASK.ask(Served(), ["a"], TranslateOptions(text="a", n_best=4))
 
 
+def test_a_cut_answer_is_told_of_beside_bare_lines(capsys):
+    cut = {"text": "the king " * 99, **ONE, "complete": False}
+    assert TASK.line(cut, TranslateOptions(file="x", plain=True)) == "Le roi"
+    assert "cut at the longest length: the answer to 'the king" in capsys.readouterr().err
+
+
 def test_a_line_of_a_file_is_json_or_bare():
     record = {"text": "the king", **ONE}
     assert json.loads(TASK.line(record, TranslateOptions(file="x"))) == record
@@ -98,6 +104,8 @@ def test_options_that_do_not_go_together_are_refused(options, message):
         ({"label_smoothing": 1.0}, r"--label-smoothing is 1.0; it must be in \[0, 1\)"),
         ({"max_tokens": 2}, "--max-tokens is 2; it must be at least 3"),
         ({"attention": "none", "input_feeding": True}, "--input-feeding is True.*attention"),
+        ({"coverage_penalty": -1.0}, r"--coverage-penalty is -1.0; it must be 0 \(off\) or more"),
+        ({"attention": "none", "coverage_penalty": 0.2}, "it must be 0 without attention"),
         ({"length_factor": 0}, "--length-factor is 0; it must be above 0"),
     ],
 )
