@@ -89,6 +89,11 @@ class Task(ABC, Generic[E, C]):
     default_source: ClassVar[str]
     predict_options: ClassVar[type[PredictOptions]]
     scored_endpoint: ClassVar[str] = "serve"  # the one whose inputs test rows have
+    length_of: ClassVar[
+        str | tuple[str, str]
+    ]  # the feature whose lengths are tokens; of pairs, two
+    target: ClassVar[str] = "target"  # the feature the loss takes
+    evaluation_batches: ClassVar[int] = 4  # a batch without gradients, in training batches
 
     def __init__(self, config: C) -> None:
         self.config = config
@@ -127,11 +132,32 @@ class Task(ABC, Generic[E, C]):
     def encode(self, rows: Rows[E], artifacts: Any, split: str) -> Iterator[Chunk]:
         """Turn raw examples into arrays, through the very layer that is exported."""
 
-    @abstractmethod
     def batches(
         self, corpus: EncodedCorpus, model: keras.Model, *, seed: int | None = None
     ) -> Batches:
         """Cut an encoded corpus into batches for a model; without a seed, for evaluation."""
+        from pipelines.batching import Batches
+
+        larger = 1 if seed is not None else self.evaluation_batches
+        return Batches(
+            corpus,
+            length_of=self.length_of,
+            inputs=tuple(tensor.name for tensor in model.inputs),
+            target=self.target_in(corpus),
+            batch_tokens=larger * self.config.batch_tokens,
+            seed=seed,
+            rows_per_epoch=self.rows_per_epoch,
+        )
+
+    def target_in(self, corpus: EncodedCorpus) -> str:
+        """Return the feature of a corpus that the loss takes."""
+        del corpus
+        return self.target
+
+    @property
+    def rows_per_epoch(self) -> int | None:
+        """Training rows drawn anew for every epoch; None: an epoch is all of them."""
+        return None
 
     @abstractmethod
     def build_model(self, artifacts: Any, *, portable: bool = False) -> keras.Model:

@@ -31,8 +31,7 @@ from pipelines.task import Evaluation, Outputs, Predict, Prepared, Task
 if TYPE_CHECKING:
     import keras
 
-    from pipelines.batching import Batches
-    from pipelines.corpus import Chunk, EncodedCorpus
+    from pipelines.corpus import Chunk
     from pipelines.export.saved_model import Endpoint
     from pipelines.training import Objective
     from pipelines.workspace import Folders
@@ -51,6 +50,7 @@ class Forecasting(Task[Window, ForecastingConfig]):
     config_type = ForecastingConfig
     artifacts_type = SeriesArtifacts
     headline: ClassVar[str] = "mase"
+    length_of: ClassVar[str] = "history"
     default_source: ClassVar[str] = "beijing-air"
     predict_options: ClassVar[type[PredictOptions]] = ForecastOptions
 
@@ -92,22 +92,10 @@ class Forecasting(Task[Window, ForecastingConfig]):
         del split
         return encode_windows(_windows(rows), artifacts)
 
-    def batches(
-        self, corpus: EncodedCorpus, model: keras.Model, *, seed: int | None = None
-    ) -> Batches:
-        """Draw windows anew for every epoch."""
-        from pipelines.batching import Batches
-
-        tokens = self.config.batch_tokens
-        return Batches(
-            corpus,
-            length_of="history",
-            inputs=tuple(tensor.name for tensor in model.inputs),
-            target="target",
-            batch_tokens=tokens if seed is not None else 4 * tokens,
-            seed=seed,
-            rows_per_epoch=self.config.windows_per_epoch,
-        )
+    @property
+    def rows_per_epoch(self) -> int | None:
+        """Windows drawn anew for every epoch."""
+        return self.config.windows_per_epoch
 
     def build_model(self, artifacts: SeriesArtifacts, *, portable: bool = False) -> keras.Model:
         """Build the whole model: raw history to raw quantiles and mean."""

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     import keras
     from rich.console import RenderableType
 
-    from pipelines.batching import Batches
     from pipelines.corpus import Chunk, EncodedCorpus
     from pipelines.export.saved_model import Endpoint
     from pipelines.training import Objective
@@ -70,6 +69,8 @@ class Sentiment(TextTask[LabelledText, SentimentConfig]):
     config_type = SentimentConfig
     artifacts_type = TextArtifacts
     headline: ClassVar[str] = "accuracy"
+    length_of: ClassVar[str] = "tokens"
+    evaluation_batches: ClassVar[int] = 8
     default_source: ClassVar[str] = "film-reviews"
 
     def load_data(self, source: str, folders: Folders) -> Splits[LabelledText]:
@@ -135,20 +136,9 @@ class Sentiment(TextTask[LabelledText, SentimentConfig]):
             yield {**columns, **classification_targets(chunk, artifacts)}
         features.warn_of_cut(split)
 
-    def batches(
-        self, corpus: EncodedCorpus, model: keras.Model, *, seed: int | None = None
-    ) -> Batches:
-        """Bucket by tokens; the target is the label, or its softened form when rows are rated."""
-        from pipelines.batching import Batches
-
-        return Batches(
-            corpus,
-            length_of="tokens",
-            inputs=tuple(tensor.name for tensor in model.inputs),
-            target="target" if "target" in corpus.names else "label",
-            batch_tokens=self.config.batch_tokens * (1 if seed is not None else 8),
-            seed=seed,
-        )
+    def target_in(self, corpus: EncodedCorpus) -> str:
+        """Return the label, or its softened form when rows are rated."""
+        return "target" if "target" in corpus.names else "label"
 
     def build_model(self, artifacts: TextArtifacts, *, portable: bool = False) -> keras.Model:
         """Build the whole model: features to probabilities, float32[B, C]."""

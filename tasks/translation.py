@@ -43,15 +43,13 @@ from pipelines.translation.translator_config import TranslatorConfig
 if TYPE_CHECKING:
     import keras
 
-    from pipelines.batching import Batches
-    from pipelines.corpus import Chunk, EncodedCorpus
+    from pipelines.corpus import Chunk
     from pipelines.export.saved_model import Endpoint
     from pipelines.export.serving import ServedModel
     from pipelines.training import Objective
     from pipelines.workspace import Folders
 
 REQUEST_ROWS = 256  # a row takes some hundred steps of the model; the graph works in blocks anyway
-EVALUATION_TOKENS = 4  # times the tokens of a training batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +69,8 @@ class Translation(TextTask[TextPair, TranslationConfig]):
     config_type = TranslationConfig
     artifacts_type = TranslationArtifacts
     headline: ClassVar[str] = "bleu"
+    length_of: ClassVar[tuple[str, str]] = ("source", "target_in")
+    target: ClassVar[str] = "target_out"
     default_source: ClassVar[str] = "verses"
     predict_options: ClassVar[type[PredictOptions]] = TranslateOptions
 
@@ -122,22 +122,6 @@ class Translation(TextTask[TextPair, TranslationConfig]):
         from pipelines.translation.encoding import encode_pairs
 
         return encode_pairs(rows, artifacts, split)
-
-    def batches(
-        self, corpus: EncodedCorpus, model: keras.Model, *, seed: int | None = None
-    ) -> Batches:
-        """Bucket by the tokens of both sides; the target is the words one step ahead."""
-        from pipelines.batching import Batches
-
-        tokens = self.config.batch_tokens
-        return Batches(
-            corpus,
-            length_of=("source", "target_in"),
-            inputs=tuple(tensor.name for tensor in model.inputs),
-            target="target_out",
-            batch_tokens=tokens if seed is not None else EVALUATION_TOKENS * tokens,
-            seed=seed,
-        )
 
     def build_model(
         self, artifacts: TranslationArtifacts, *, portable: bool = False

@@ -27,13 +27,11 @@ from pipelines.text.text_task import TextTask
 if TYPE_CHECKING:
     import keras
 
-    from pipelines.batching import Batches
-    from pipelines.corpus import Chunk, EncodedCorpus
+    from pipelines.corpus import Chunk
     from pipelines.export.saved_model import Endpoint
     from pipelines.training import Objective
     from pipelines.workspace import Folders
 
-EVALUATION_TOKENS = 4  # times the tokens of a training batch
 _TOKEN_KEYS = ("tokens", "tags", "confidences", "char_starts", "char_limits")
 
 
@@ -42,6 +40,8 @@ class Tagging(TextTask[TaggedSentence, TaggerConfig]):
 
     artifacts_type = TaggerArtifacts
     scored_endpoint: ClassVar[str] = "serve_tokens"
+    length_of: ClassVar[str] = "words"
+    target: ClassVar[str] = "tags"
     spans: ClassVar[bool]
     unlabelled_of: ClassVar[Mapping[str, str]] = {}
 
@@ -91,22 +91,6 @@ class Tagging(TextTask[TaggedSentence, TaggerConfig]):
         from pipelines.text.tagger_encoding import encode_sentences
 
         return encode_sentences(rows, artifacts, split)
-
-    def batches(
-        self, corpus: EncodedCorpus, model: keras.Model, *, seed: int | None = None
-    ) -> Batches:
-        """Bucket by tokens; the target is the tags, coded from 1."""
-        from pipelines.batching import Batches
-
-        tokens = self.config.batch_tokens
-        return Batches(
-            corpus,
-            length_of="words",
-            inputs=tuple(tensor.name for tensor in model.inputs),
-            target="tags",
-            batch_tokens=tokens if seed is not None else EVALUATION_TOKENS * tokens,
-            seed=seed,
-        )
 
     def build_model(self, artifacts: TaggerArtifacts, *, portable: bool = False) -> keras.Model:
         """Build the whole model: features of tokens to the best path and its confidences."""

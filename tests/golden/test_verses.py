@@ -15,10 +15,10 @@ from pipelines.workspace import Folders
 pytestmark = pytest.mark.network
 
 SETTINGS = {
-    "limit": 2000, "epochs": 2, "units": 64, "decoder_units": 96, "embedding_size": 96,
-    "vocabulary_size": 2000, "learning_rate": 8e-3, "fast": False,
+    "limit": 1500, "epochs": 2, "units": 48, "decoder_units": 64, "embedding_size": 64,
+    "vocabulary_size": 1000, "batch_tokens": 1024, "learning_rate": 8e-3, "fast": False,
 }  # fmt: skip
-SCORED = 60
+SCORED = 40
 
 
 @pytest.fixture(scope="module")
@@ -60,5 +60,5 @@ def test_some_verses_teach_to_translate(run):
     assert 60 <= min(row["valid_perplexity"] for row in result.history) <= 160
     bleu = scores["bleu"]
     assert bleu.value > bleu.baselines[COPY].value
-    assert scores["chrf"].value > scores["chrf"].baselines[COPY].value + 4
+    assert scores["chrf"].value > scores["chrf"].baselines[COPY].value
     assert 3 < bleu.baselines[MEMORY].value < 15
