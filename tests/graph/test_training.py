@@ -270,14 +270,3 @@ def test_the_best_epoch_is_kept_where_the_mean_is_worse(corpora, tmp_path, monke
     assert (result.averaged_epochs, result.best_epoch) == (0, 3)
     for kept, third in zip(run.model.get_weights(), run.state.recent[1], strict=True):
         np.testing.assert_array_equal(kept, third)
-
-
-def test_averaging_survives_a_resumed_run(corpora, tmp_path):
-    run, _ = train(corpora, tmp_path / "whole", config=averaging())
-    _, first = train(corpora, tmp_path / "cut", config=averaging(epochs=2))
-    assert len(first.history) == 2
-    again = trainer(tmp_path / "cut", averaging(epochs=2))
-    again.fit(batches(corpora[0], seed=3), batches(corpora[1]), resume=True)
-    assert [len(part) for part in again.state.recent] == [
-        len(part) for part in run.state.recent[:2]
-    ]

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from pipelines.errors import ConfigError
+from pipelines.translation.evidence import align
 from pipelines.translation.predict_options import TranslateOptions
 from tasks.translation import Translation, TranslationConfig
 
@@ -112,3 +113,26 @@ def test_options_that_do_not_go_together_are_refused(options, message):
 def test_settings_that_cannot_work_are_refused(setting, message):
     with pytest.raises(ConfigError, match=message):
         TranslationConfig(**setting)
+
+
+def attention_of(target, source=("the", "<eos>")):
+    """An exported model whose attention endpoint names these tokens."""
+    weights = np.full((1, len(target), len(source)), 0.5)
+    found = {
+        "source_tokens": np.array([source], object),
+        "target_tokens": np.array([target], object),
+    }
+    return lambda inputs, endpoint: found | {"weights": weights}
+
+
+def test_the_end_of_a_translation_is_no_word_of_it():
+    drawn = align(attention_of(["Le", "roi", "<eos>"]), "the", "Le roi")
+    assert drawn.target_tokens == ("Le", "roi")
+    assert drawn.weights.shape == (2, 2)
+
+
+def test_an_empty_translation_can_be_drawn():
+    """A model that learned little writes the end at once."""
+    drawn = align(attention_of(["<eos>"]), "the", "")
+    assert drawn.target_tokens == ("<eos>",)
+    assert drawn.weights.shape == (1, 2)
