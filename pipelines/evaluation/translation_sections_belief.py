@@ -39,9 +39,11 @@ def confidence_section(found: Compared) -> Section | None:
         return None
     score = np.asarray(outputs["score"], float)
     known = np.isfinite(score)
-    if known.sum() < _FEWEST or len(np.unique(score[known])) < 2:
-        return None
     quality = found.sentence_scores[MODEL]
+    # Of what is all alike nothing can be told apart, and there is no rank correlation.
+    alike = any(len(np.unique(values[known])) < 2 for values in (score, quality))
+    if known.sum() < _FEWEST or alike:
+        return None
     rank = float(spearmanr(score[known], quality[known]).statistic)
     words = np.array([len(counting.words_of(text)) for text in found.sources])
     prose = (

@@ -75,7 +75,7 @@ def align(predict: Predict, text: str, translation: str) -> Alignment:
     source, target = (
         tuple(str(token) for token in found[name][0]) for name in ("source_tokens", "target_tokens")
     )
-    # The step that writes the end is no word of the translation; of an empty one it is all there is.
+    # The step that writes the end is no word of the translation, but all there is of an empty one.
     written = max(1, len(target) - (target[-1:] == (end,)))
     return Alignment(source, target[:written], np.asarray(found["weights"][0][:written]))
 

@@ -190,3 +190,16 @@ def test_no_rows_and_wrong_outputs_are_said():
         translation_sections([], outputs_of([]), {})
     with pytest.raises(EvaluationError, match="1 translations for 2 test rows"):
         translation_sections([TextPair("a", "b")] * 2, outputs_of(["x"]), {})
+
+
+@pytest.mark.filterwarnings("error")
+def test_empty_translations_alone_have_a_report():
+    pairs, _ = case()
+    empty = [""] * len(pairs)
+    model = outputs_of(empty, score=np.linspace(-2, 0, len(pairs)))
+    found = translation_sections(
+        pairs, model, {"translation memory": outputs_of(empty)}, greedy=outputs_of(empty)
+    )
+    titles = [section.title for section in found]
+    assert "Faults" in titles
+    assert "Is the model's score to be believed" not in titles
