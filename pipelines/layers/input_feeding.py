@@ -63,12 +63,16 @@ def feed_through(
         stack: the recurrence; it reads [B, E + H].
         attend: states [B, 1, H], prepared and noise [B, 1, S] or None -> features and weights.
     """
+    joined, widths = _by_step(vectors, noise)
 
-    def step(carried: Any, now: dict[str, Any]) -> tuple[Any, Any]:
+    def step(carried: Any, now: Any) -> tuple[Any, Any]:
         before, fed, _ = carried
-        read = ops.concatenate([now["vectors"], fed], axis=-1)
-        output, after = _advance(stack, read, before, noise.stack, now)
-        factors = now["attention"][:, None] if "attention" in now else None
+        parts = _parted(now, widths)
+        read = ops.concatenate([parts["vectors"], fed], axis=-1)
+        output, after = _advance(stack, read, before, noise.stack, parts)
+        factors = None
+        if "attention" in parts:
+            factors = ops.cast(parts["attention"][:, None], "float32")
         features, weights = attend(output[:, None], prepared, factors)
         # TensorFlow's scan wants the outputs of a step to be like what is carried.
         carried = (after, features[:, 0], weights[:, 0])
@@ -76,17 +80,34 @@ def feed_through(
 
     rows, width = ops.shape(vectors)[0], ops.shape(prepared.memory)[1]
     carried = (start["stack"], start["fed"], ops.zeros((rows, width), "float32"))
-    _, (_, features, weights) = ops.scan(step, carried, _by_step(vectors, noise))
+    _, (_, features, weights) = ops.scan(step, carried, joined)
     return ops.transpose(features, (1, 0, 2)), ops.transpose(weights, (1, 0, 2))
 
 
-def _by_step(vectors: Any, noise: LoopNoise) -> dict[str, Any]:
-    """Return what the loop reads at each step, all of it [T, B, ...]."""
-    read = {"vectors": ops.transpose(vectors, (1, 0, 2))}
+def _by_step(vectors: Any, noise: LoopNoise) -> tuple[Any, dict[str, int]]:
+    """Return what the loop reads, side by side as [T, B, W], and the width of each part.
+
+    One tensor, as Keras' scan under TensorFlow reads no two where T is unknown. Attention's part,
+    whose width may be unknown, comes last.
+    """
+    parts = {"vectors": ops.transpose(vectors, (1, 0, 2))}
+    layers = noise.stack.inputs if noise.stack is not None else []
+    parts |= {f"layer_{n}": part for n, part in enumerate(layers) if part is not None}
+    widths = {name: int(part.shape[-1]) for name, part in parts.items()}
     if noise.attention is not None:
-        read["attention"] = ops.transpose(noise.attention, (1, 0, 2))
-    parts = noise.stack.inputs if noise.stack is not None else []
-    return read | {f"layer_{n}": part for n, part in enumerate(parts) if part is not None}
+        parts["attention"] = ops.transpose(noise.attention, (1, 0, 2))
+        widths["attention"] = 0
+    same = [ops.cast(part, vectors.dtype) for part in parts.values()]
+    return ops.concatenate(same, axis=-1), widths
+
+
+def _parted(now: Any, widths: dict[str, int]) -> dict[str, Any]:
+    """Cut one step, [B, W], into its parts."""
+    found, start = {}, 0
+    for name, width in widths.items():
+        found[name] = now[:, start : start + width] if width else now[:, start:]
+        start += width
+    return found
 
 
 def _advance(

@@ -168,3 +168,25 @@ def test_jax_trains_the_loop_and_answers_the_same(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), model([ids, memory]), atol=1e-4)
+
+
+def test_the_loop_trains_on_batches_of_any_length():
+    """As `fit` feeds them: neither rows nor steps are known when the step is traced."""
+    import tensorflow as tf
+
+    noise = dict.fromkeys(("input_dropout", "variational_dropout", "recurrent_dropout"), 0.3)
+    mode = {"attention": "dot", "input_feeding": True}
+    decoder = make(mode, noise, attention_dropout=0.2)
+    free = [
+        tf.TensorSpec([None, None], tf.int32),
+        tf.TensorSpec([None, None, 5], tf.float32),
+        tf.TensorSpec([None, None], tf.bool),
+        tf.TensorSpec([None, 7], tf.float32),
+    ]
+
+    @tf.function(input_signature=free)
+    def loss(tokens, *given):
+        return tf.reduce_mean(decoder(tokens, *given, training=True)["logits"] ** 2)
+
+    for rows, steps in ((2, 5), (3, 8)):
+        assert np.isfinite(loss(tokens_of(rows, steps), *source(rows)))
