@@ -89,9 +89,7 @@ class Task(ABC, Generic[E, C]):
     default_source: ClassVar[str]
     predict_options: ClassVar[type[PredictOptions]]
     scored_endpoint: ClassVar[str] = "serve"  # the one whose inputs test rows have
-    length_of: ClassVar[
-        str | tuple[str, str]
-    ]  # the feature whose lengths are tokens; of pairs, two
+    length_of: ClassVar[str | tuple[str, str]]  # the feature that counts as tokens; of pairs, two
     target: ClassVar[str] = "target"  # the feature the loss takes
     evaluation_batches: ClassVar[int] = 4  # a batch without gradients, in training batches
 

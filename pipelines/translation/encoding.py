@@ -81,15 +81,25 @@ class PairTokenizers:
             Tokenizer(artifacts.target, lowercase=False, add_bos=True, **common),
         )
 
-    def encode(self, pairs: Sequence[TextPair]) -> dict[str, Ragged]:
-        """Return "source", "target_in" (BOS first) and "target_out" (EOS last) as flat arrays."""
-        source = self.source.encode(_strings([pair.source for pair in pairs]))
-        target = self.target.encode(_strings([pair.target for pair in pairs]))
-        return {
-            "source": flat_ids(source, len(self.source.vocabulary or ())),
-            "target_in": flat_ids(target[:, :-1], len(self.target.vocabulary or ())),
-            "target_out": flat_ids(target[:, 1:], len(self.target.vocabulary or ())),
+    def encode(self, pairs: Sequence[TextPair]) -> tuple[dict[str, Ragged], int]:
+        """Return the columns of pairs, and how many of their texts were cut.
+
+        The columns are "source", "target_in" (BOS first) and "target_out" (EOS last).
+        """
+        source = self.source.encode_counted(_strings([pair.source for pair in pairs]))
+        target = self.target.encode_counted(_strings([pair.target for pair in pairs]))
+        columns = {
+            "source": flat_ids(source.ids, len(self.source.vocabulary or ())),
+            "target_in": flat_ids(target.ids[:, :-1], len(self.target.vocabulary or ())),
+            "target_out": flat_ids(target.ids[:, 1:], len(self.target.vocabulary or ())),
         }
+        return columns, sum(
+            int((lengths.numpy() > (tokenizer.max_tokens or lengths.dtype.max)).sum())
+            for tokenizer, lengths in (
+                (self.source, source.lengths),
+                (self.target, target.lengths),
+            )
+        )
 
 
 def encode_pairs(
@@ -98,10 +108,9 @@ def encode_pairs(
     """Yield the chunks of a split, and say in the log how many texts were cut."""
     tokenizers, cut = PairTokenizers.of(artifacts), 0
     for chunk in rows.chunks():
-        for tokenizer, side in ((tokenizers.source, "source"), (tokenizers.target, "target")):
-            texts = _strings([getattr(pair, side) for pair in chunk])
-            cut += int(tokenizer.count_truncated(texts))
-        yield tokenizers.encode(chunk)
+        columns, cut_here = tokenizers.encode(chunk)
+        cut += cut_here
+        yield columns
     if cut:
         _log.warning(
             "%s: %d texts have more than %d tokens and were cut; --max-tokens raises it",
