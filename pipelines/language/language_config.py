@@ -1,0 +1,77 @@
+"""Settings of a language model; apart from the model, so that `--help` needs no Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pipelines.config import RunConfig, require
+
+LanguageLevel = Literal["char", "byte", "subword"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelConfig(RunConfig):
+    """Settings of a recurrent language model."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "quick": {"units": 128, "embedding_size": 64, "epochs": 1},
+        "full": {"units": 1024, "epochs": 12, "output_dropout": 0.2, "locked_dropout": 0.1},
+    }
+
+    level: LanguageLevel = "char"
+    """Tokens are characters, the bytes of UTF-8, or subword pieces; case and blanks are kept."""
+    vocabulary_size: int = 4_000
+    """Most entries of the vocabulary, reserved ones included."""
+    min_count: int = 2
+    """Characters (of subwords: merges) seen less often than this in training are unknown."""
+
+    epochs: int = 3
+    patience: int = 3
+    batch_tokens: int = 6_400
+    """Tokens of a step of training: streams × window."""
+    window: int = 100
+    """Mean number of tokens between two updates (truncated back-propagation through time); the
+    state is carried from window to window, and lengths vary (Merity et al., 2018, sec. 4.1)."""
+    learning_rate: float = 4e-3
+    fast: bool = True
+    bidirectional: bool = False
+    units: int = 512
+    embedding_size: int = 128
+    """Dimensions of a token's vector; 0: one-hot input."""
+    tied: bool = False
+    """Score tokens against their own vectors (Press & Wolf, 2017): for subwords."""
+    negative_samples: int = 0
+    """Train against so many tokens drawn at each step instead of the whole vocabulary (sampled
+    softmax; Jean et al., 2015): for large vocabularies; evaluation is exact. 0: off."""
+
+    input_dropout: float = 0.0
+    word_dropout: float = 0.0
+    """Share of token types whose vectors are dropped (embedding dropout; Gal & Ghahramani,
+    2016)."""
+    locked_dropout: float = 0.0
+    """Share of channels of the token vectors dropped, the same ones at every step of a window."""
+    output_dropout: float = 0.0
+    """Share of values dropped before the output layer."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work, before any data is read."""
+        super().__post_init__()
+        for name in ("word_dropout", "locked_dropout", "output_dropout"):
+            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
+        require(self.embedding_size >= 0, "embedding_size", self.embedding_size, "0 or more")
+        require(self.window >= 2, "window", self.window, "at least 2")
+        fits = self.batch_tokens >= self.window
+        require(fits, "batch_tokens", self.batch_tokens, f"at least the window, {self.window}")
+        require(not self.bidirectional, "bidirectional", True, "off: a writer reads forward only")
+        require(self.vocabulary_size > 4, "vocabulary_size", self.vocabulary_size, "above 4")
+        possible = self.embedding_size > 0 or not self.tied
+        require(possible, "tied", True, "off where input is one-hot (--embedding-size 0)")
+        negatives = self.negative_samples
+        require(negatives >= 0, "negative_samples", negatives, "0 (off) or more")
+
+    @property
+    def streams(self) -> int:
+        """Texts read side by side."""
+        return max(1, self.batch_tokens // self.window)

@@ -1,0 +1,69 @@
+"""The Keras models of a language model: what is exported, and what `fit` trains."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+from pipelines.batching import Batches
+from pipelines.feeding import evaluate_model
+from pipelines.language.artifacts import LanguageArtifacts
+from pipelines.language.language_config import LanguageModelConfig
+from pipelines.layers.language_model import CarriedReader, LanguageModel
+from pipelines.layers.sequence_losses import SmoothedCrossEntropy, TokenAccuracy, TokenPerplexity
+from pipelines.training import Objective
+
+_STACK = ("cell", "units", "depth", "variational_dropout", "input_dropout", "recurrent_dropout",
+          "weight_dropout", "locked_output_dropout", "activation_penalty",
+          "temporal_activation_penalty", "layer_norm", "residual", "fast", "seed")  # fmt: skip
+LAYER = "language_model"
+
+
+def build(
+    config: LanguageModelConfig, artifacts: LanguageArtifacts, *, portable: bool = False
+) -> keras.Model:
+    """Build the model that is exported.
+
+    Input: "tokens" int32[B, T], padded with 0. Output: scores of the token after each,
+    float32[B, T, V], 0 at padding. `portable` leaves out cuDNN kernels.
+    """
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    kernels = {"use_cudnn": False} if portable else {}
+    layer = LanguageModel(
+        len(artifacts.vocabulary),
+        embedding_size=config.embedding_size,
+        stack={name: getattr(config, name) for name in _STACK} | kernels,
+        tied=config.tied,
+        word_dropout=config.word_dropout,
+        locked_dropout=config.locked_dropout,
+        output_dropout=config.output_dropout,
+        seed=config.seed,
+        name=LAYER,
+    )
+    real = ops.cast(ops.not_equal(tokens, 0), "float32")
+    return keras.Model([tokens], layer(tokens) * real[..., None])
+
+
+def learner(model: keras.Model, config: LanguageModelConfig) -> keras.Model:
+    """Return what `fit` trains: windows of parallel streams, the state carried between them."""
+    streams = config.streams
+    tokens = keras.Input(batch_shape=(streams, None), dtype="int32", name="tokens")
+    keep = keras.Input(batch_shape=(streams,), dtype="float32", name="keep")
+    reader = CarriedReader(model.get_layer(LAYER), streams, name="carried")
+    return keras.Model([tokens, keep], reader(tokens, keep))
+
+
+def objective(config: LanguageModelConfig, model: keras.Model) -> Objective:
+    """Return cross-entropy; bits per token of the validation streams choose the best epoch."""
+    del config, model
+    metrics = [TokenPerplexity(), TokenAccuracy("accuracy")]
+
+    def validate(trained: keras.Model, batches: Batches) -> dict[str, float]:
+        found = evaluate_model(trained, batches)
+        bits = float(np.log2(found["perplexity"]))
+        return {"bits_per_token": bits, "accuracy": found["accuracy"]}
+
+    return Objective(
+        SmoothedCrossEntropy(), metrics, "bits_per_token", better="lower", validate=validate
+    )
