@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pipelines.export.saved_model import Parity
     from pipelines.training import TrainingResult
 
-SERVE_ROWS = 256  # rows in one request to the exported model, as latency is measured
 CHUNK_ROWS = 1024  # rows in one request where only throughput counts
 
 
@@ -38,7 +37,7 @@ def measure_serving(
     task: Task[Any, Any], rows: Rows[Any], process: ServingProcess
 ) -> dict[str, float]:
     """Return latency of single-row requests and throughput of full ones."""
-    examples = rows[: min(SERVE_ROWS, task.request_rows)]
+    examples = task.latency_examples(rows)
     single = [task.serve_inputs([example]) for example in examples]
     full = task.serve_inputs(list(examples))
     endpoint = task.scored_endpoint

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import make_dataclass
+from dataclasses import field, make_dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -92,7 +92,8 @@ def parse(
     options = task_type.predict_options if verb == "predict" else _OPTIONS[verb]
     fields: list[tuple[str, Any]] = [("options", Annotated[options, flat])]
     if verb != "predict":  # an exported model carries its settings
-        fields.append(("settings", Annotated[config_type, flat]))
+        settings = _of_preset(task_name, config_type, arguments)
+        fields.append(("settings", Annotated[config_type, flat], field(default=settings)))
     command = make_dataclass(verb, fields, frozen=True)
     parsed: Any = tyro.cli(
         command,
@@ -102,6 +103,26 @@ def parse(
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )
     return parsed.options, getattr(parsed, "settings", None) or config_type()
+
+
+def _of_preset(
+    task_name: str, config_type: type[RunConfig], arguments: Sequence[str]
+) -> RunConfig:
+    """Return the settings of a named preset, which other options then change.
+
+    Raises:
+        ConfigError: the task has no preset of this name.
+    """
+    words = [word for argument in arguments for word in argument.split("=", maxsplit=1)]
+    place = words.index("--preset") + 1 if "--preset" in words else len(words)
+    if place >= len(words):  # none is asked for, or the parser tells that its name is missing
+        return config_type()
+    name, known = words[place], config_type.presets
+    if name not in known:
+        hint = did_you_mean(name, known)
+        has = f"presets of {task_name}: {', '.join(known)}" if known else f"{task_name} has none"
+        raise ConfigError(f"unknown preset {name!r}{hint}; {has}")
+    return config_type(**{**known[name], "preset": name})
 
 
 def usage() -> str:

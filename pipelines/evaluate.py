@@ -65,7 +65,7 @@ def _training_splits(
     except DataError:
         return None
     same = splits.card.fingerprint == manifest["data"]["fingerprint"]
-    return pipeline.limited(splits, trained.config) if same else None
+    return trained.limited(splits) if same else None
 
 
 def _fresh_rows(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.assessment import assess, finish
 from pipelines.config import RunConfig, fingerprint
 from pipelines.corpus import EncodedCorpus, write_corpus
-from pipelines.datasets.rows import Rows, evenly
+from pipelines.datasets.rows import Rows
 from pipelines.datasets.splits import Splits
 from pipelines.datasets.storage import new_folder
 from pipelines.errors import ConfigError, DataError
@@ -54,7 +53,7 @@ def train(
 def prepare(task: Task[Any, Any], source: str, *, folders: Folders, stages: Stages) -> Prepared:
     """Read, split, learn the artifacts from the training split, and encode once."""
     with stages.stage("read") as stage:
-        splits = limited(task.load_data(source, folders), task.config)
+        splits = task.limited(task.load_data(source, folders))
         stage.note = describe_splits(splits)
     for finding in task.check(splits):
         if finding.level in ("warning", "error"):
@@ -71,15 +70,6 @@ def prepare(task: Task[Any, Any], source: str, *, folders: Folders, stages: Stag
             if value and isinstance(value, int | str)
         )
     return Prepared(splits, artifacts, corpora)
-
-
-def limited(splits: Splits[Any], config: RunConfig) -> Splits[Any]:
-    """Cut every split to `config.limit` rows, if it is given."""
-    if config.limit is None:
-        return splits
-    # Evenly, since files are often sorted by label: their head would hold one label only.
-    train, valid, test = (evenly(rows, config.limit) for _, rows in splits.named())
-    return replace(splits, train=train, valid=valid, test=test)
 
 
 def describe_splits(splits: Splits[Any]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -44,6 +44,7 @@ class Prepared:
 
 
 E = TypeVar("E")
+LATENCY_ROWS = 256  # single requests that are timed
 C = TypeVar("C", bound=RunConfig)
 Outputs = Mapping[str, np.ndarray]
 
@@ -113,6 +114,16 @@ class Task(ABC, Generic[E, C]):
     @abstractmethod
     def load_rows(self, source: str, artifacts: Any, folders: Folders) -> Splits[E]:
         """Read labelled rows to score, unsplit, as the test split of the result."""
+
+    def limited(self, splits: Splits[E]) -> Splits[E]:
+        """Cut every split to `limit` rows, if the settings ask for a quick look."""
+        from pipelines.datasets.rows import evenly
+
+        if self.config.limit is None:
+            return splits
+        # Evenly, since files are often sorted by label: their head would hold one label only.
+        most = self.config.limit
+        return replace(splits, **{name: evenly(rows, most) for name, rows in splits.named()})
 
     @abstractmethod
     def without_known(self, rows: Splits[E], training: Splits[E]) -> Splits[E]:
@@ -196,6 +207,10 @@ class Task(ABC, Generic[E, C]):
     @abstractmethod
     def serve_inputs(self, examples: Sequence[E]) -> dict[str, list[Any]]:
         """Return the scored endpoint's raw inputs of examples, as a user would send them."""
+
+    def latency_examples(self, rows: Rows[E]) -> Sequence[E]:
+        """Return rows as a user would send them, one in a request: serving is timed on these."""
+        return rows[: min(LATENCY_ROWS, self.request_rows)]
 
     def record(self, example: E) -> dict[str, Any]:
         """Return what predictions.jsonl keeps of an example, beside the output."""
