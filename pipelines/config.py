@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pipelines.errors import ConfigError
 
 Cell = Literal["simple", "gru", "lstm"]
 Pooling = Literal["last", "mean", "max", "attention"]
-Schedule = Literal["constant", "cosine"]
+Optimizer = Literal["adamw", "sgd"]
+Schedule = Literal["constant", "cosine", "plateau"]
 Level = Literal["word", "char", "subword"]
 
 
@@ -23,6 +25,10 @@ Level = Literal["word", "char", "subword"]
 class RunConfig:
     """Training and recurrent settings of any task."""
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # settings by name, for --preset
+
+    preset: str = ""
+    """Start from the settings of this name instead of the defaults; other options change them."""
     seed: int = 17
     """Fixes the initial weights, the order of batches and every other random choice."""
     split_seed: int = 17
@@ -36,14 +42,23 @@ class RunConfig:
     """Stop after this many epochs without a better validation score."""
     batch_tokens: int = 2048
     """Padded tokens in a batch: short rows come in large batches, long rows in small ones."""
+    optimizer: Optimizer = "adamw"
+    """Adam with decoupled weight decay, or stochastic gradient descent, whose rates are larger."""
+    momentum: float = 0.0
+    """Share of the last step that the next one keeps (sgd)."""
     learning_rate: float = 2e-3
-    """Peak learning rate of the Adam optimizer."""
+    """Peak learning rate of the optimizer."""
     schedule: Schedule = "cosine"
-    """Learning rate after the warm-up: held, or lowered to zero along a cosine."""
+    """Learning rate: raised and then lowered to zero along a cosine; held; or lowered whenever the
+    validation score stands still (plateau)."""
     warmup: float = 0.05
-    """Share of all steps over which the learning rate rises from zero."""
+    """Share of all steps over which the learning rate rises from zero (cosine)."""
+    plateau_factor: float = 4.0
+    """Divide the learning rate by this (plateau)."""
+    plateau_patience: int = 1
+    """Epochs without a better validation score after which the rate is lowered (plateau)."""
     weight_decay: float = 0.0
-    """Decoupled weight decay (AdamW)."""
+    """Decoupled weight decay; frozen layers keep their weights."""
     clip_norm: float = 1.0
     """Largest global norm of the gradients of one step; 0 switches clipping off."""
     weight_average: float = 0.0
@@ -51,6 +66,12 @@ class RunConfig:
     average_epochs: int = 1
     """Average the weights of this many last epochs where that is better on the validation split
     than the best epoch (checkpoint averaging); 1: do not."""
+    triggered_averaging: int = 0
+    """Once the validation score is worse than the best of those more than this many epochs ago,
+    keep the mean of all weights from then on (NT-ASGD; Merity et al., 2018); 0: never."""
+    unfreeze_every: int = 0
+    """Train the top of a pretrained model alone at first, and one layer more after every this many
+    epochs (gradual unfreezing; Howard & Ruder, 2018); 0: all layers from the start."""
     mixed_precision: bool = False
     """Compute in float16 with float32 weights: for GPUs, slower on most CPUs."""
     tensorboard: bool = False
@@ -72,6 +93,16 @@ class RunConfig:
     """Share of input channels dropped, the same ones at every step (Gal & Ghahramani, 2016)."""
     recurrent_dropout: float = 0.0
     """Share of recurrent state channels dropped, the same ones at every step."""
+    weight_dropout: float = 0.0
+    """Share of recurrent weights dropped, the same ones for a whole batch: DropConnect (Merity et
+    al., 2018)."""
+    locked_output_dropout: float = 0.0
+    """Share of the top recurrent layer's channels dropped, the same ones at every step."""
+    activation_penalty: float = 0.0
+    """Added to the training loss: this times the mean square of the top recurrent layer's states
+    (Merity et al., 2017)."""
+    temporal_activation_penalty: float = 0.0
+    """Added to the training loss: this times the mean square of their change from step to step."""
     layer_norm: bool = False
     """Normalise the output of every recurrent layer (Ba et al., 2016)."""
     residual: bool = False
@@ -87,13 +118,32 @@ class RunConfig:
             "input_dropout",
             "variational_dropout",
             "recurrent_dropout",
+            "weight_dropout",
+            "locked_output_dropout",
             "warmup",
             "weight_average",
+            "momentum",
         ):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        for name in ("activation_penalty", "temporal_activation_penalty"):
+            require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "0 or more")
         require(self.clip_norm >= 0, "clip_norm", self.clip_norm, "0 (off) or more")
         require(self.limit is None or self.limit >= 10, "limit", self.limit, "at least 10 rows")
+        self._check_optimizing()
+
+    def _check_optimizing(self) -> None:
+        for name in ("unfreeze_every", "triggered_averaging"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "0 (off) or more")
+        require(self.plateau_factor > 1, "plateau_factor", self.plateau_factor, "above 1")
+        require(self.plateau_patience >= 1, "plateau_patience", self.plateau_patience, "at least 1")
+        needless = self.momentum > 0 and self.optimizer != "sgd"
+        require(not needless, "momentum", self.momentum, f"0 with --optimizer {self.optimizer}")
+        both = self.triggered_averaging > 0 and self.weight_average > 0
+        got = self.triggered_averaging
+        require(not both, "triggered_averaging", got, "0 with --weight-average")
+        expected = f"at most --patience, {self.patience}: training would stop before it begins"
+        require(got <= self.patience, "triggered_averaging", got, expected)
 
     def fingerprint(self) -> str:
         """Return a short hash of every setting, the same in every process."""
