@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from pipelines.layers.drop_connect import drawn_kernels, recurrent_kernels
 from pipelines.layers.horizon_decoders import decoder_stack
 from pipelines.layers.recurrent import RecurrentStack
 from pipelines.layers.recurrent_state import split_state, step_layer
@@ -41,10 +42,12 @@ class StepNoise(NamedTuple):
     Attributes:
         inputs: factors of the inputs of every layer, each [T, B, D].
         state: factors of h of every layer, each [B, units], the same at every step.
+        weights: recurrent kernels of every layer, as `DropConnect.draw` gives them.
     """
 
     inputs: list[Any]
     state: list[Any]
+    weights: list[Any]
 
 
 class DecoderStack(RecurrentStack):
@@ -66,14 +69,15 @@ class DecoderStack(RecurrentStack):
         Variational and recurrent dropout are the same at every step, input dropout is not.
         """
         widths = [layer.cell.kernel.shape[0] for layer in self._recurrences]
-        inputs, state = [], []
+        inputs, state, weights = [], [], []
         for parts, width in zip(self._layers_of_depth, widths, strict=True):
             ones = ops.ones((rows, steps, width), self.compute_dtype)
             noisy = "input_dropout" in parts or "variational_dropout" in parts
             drawn = self._drop(parts, ones, True) if noisy else None
             inputs.append(None if drawn is None else ops.transpose(drawn, (1, 0, 2)))
             state.append(self._state_noise(parts["recurrence"], rows))
-        return StepNoise(inputs, state)
+            weights.append(drawn_kernels(parts, True))
+        return StepNoise(inputs, state, weights)
 
     def _state_noise(self, recurrence: Any, rows: Any) -> Any:
         rate = self.settings["recurrent_dropout"]
@@ -92,13 +96,14 @@ class DecoderStack(RecurrentStack):
         """
         before = split_state(self.name, self._recurrences, state)
         after: list[Any] = []
-        for parts, old, factor, kept in zip(
-            self._layers_of_depth, before, noise.inputs, noise.state, strict=True
+        for parts, old, factor, kept, kernels in zip(
+            self._layers_of_depth, before, *noise, strict=True
         ):
             read = inputs if factor is None else inputs * factor
             # Only h is read by the recurrence's products; c of an LSTM is carried whole.
             hidden = old[0] if kept is None else old[0] * kept
-            read, new = step_layer(parts["recurrence"], read, [hidden, *old[1:]])
+            with recurrent_kernels(parts["recurrence"], kernels):
+                read, new = step_layer(parts["recurrence"], read, [hidden, *old[1:]])
             inputs = self._finish(parts, inputs, read)
             after += new
         return inputs, after

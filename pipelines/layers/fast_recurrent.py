@@ -110,7 +110,7 @@ def call_layer(layer: Any, inputs: Any, mask: Any = None, *, lanes: int | None =
         states, _ = run_layer(
             "lstm" if isinstance(part, keras.layers.LSTM) else "gru",
             inputs,
-            tuple(None if weight is None else weight.value for weight in weights),
+            tuple(_value(weight) for weight in weights),
             mask,
             go_backwards=part.go_backwards,
             zero_masked=part.zero_output_for_mask,
@@ -135,9 +135,9 @@ def run_from(layer: Any, inputs: Any, state: Sequence[Any]) -> tuple[Any, list[A
     """
     run = fast_lstm if isinstance(layer, keras.layers.LSTM) else fast_gru
     cell = layer.cell
-    bias = None if cell.bias is None else cell.bias.value
-    weights = (cell.kernel.value, cell.recurrent_kernel.value, bias)
-    outputs, final = run(inputs, *weights, initial_state=tuple(state))
+    weights = (cell.kernel, cell.recurrent_kernel, cell.bias)
+    values = [_value(weight) for weight in weights]
+    outputs, final = run(inputs, *values, initial_state=tuple(state))
     return outputs, list(final)
 
 
@@ -223,3 +223,8 @@ def fast_gru(
 
 def _lanes(lanes: int | None) -> int:
     return lanes or max(1, min(8, os.cpu_count() or 1))
+
+
+def _value(weight: Any) -> Any:
+    """Return what a variable holds; a weight that stands in for one is a tensor already."""
+    return weight.value if isinstance(weight, keras.Variable) else weight

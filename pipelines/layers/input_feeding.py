@@ -117,4 +117,4 @@ def _advance(
     if noise is None:
         return stack.step(inputs, state)
     factors = [now.get(f"layer_{number}") for number in range(len(noise.inputs))]
-    return stack.noisy_step(inputs, state, StepNoise(factors, noise.state))
+    return stack.noisy_step(inputs, state, StepNoise(factors, noise.state, noise.weights))

@@ -6,14 +6,17 @@ bool[B, T], True on real tokens, and every row needs at least one.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
 from keras import ops
 
 from pipelines.config import Cell, RunConfig
+from pipelines.layers.drop_connect import drawn_kernels, recurrent_kernels
 from pipelines.layers.fast_recurrent import applicable, call_layer, run_from
 from pipelines.layers.pooling import SequencePooling
+from pipelines.layers.recurrent_parts import make_layer, make_top
 from pipelines.layers.recurrent_state import (
     require_forward,
     run_layer,
@@ -50,6 +53,11 @@ class RecurrentStack(keras.layers.Layer):
         variational_dropout: share of input channels dropped, the same at every step
             (Gal & Ghahramani, 2016).
         recurrent_dropout: share of state channels dropped, the same at every step.
+        weight_dropout: share of recurrent weights dropped, the same ones for the rows and steps of
+            a call (Wan et al., 2013; Merity et al., 2018).
+        locked_output_dropout: share of the top layer's channels dropped, the same at every step.
+        activation_penalty: weight of the mean square of the top layer's states in the loss, and
+        temporal_activation_penalty: of their mean square change, of a step (Merity et al., 2017).
         layer_norm: normalise every layer's output (Ba et al., 2016).
         residual: add a layer's input to its output where the widths agree (He et al., 2016).
         fast: train by the fast path where it applies (see `fast_recurrent`); same weights.
@@ -67,6 +75,10 @@ class RecurrentStack(keras.layers.Layer):
         input_dropout: float = 0.0,
         variational_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        locked_output_dropout: float = 0.0,
+        activation_penalty: float = 0.0,
+        temporal_activation_penalty: float = 0.0,
         layer_norm: bool = False,
         residual: bool = False,
         fast: bool = False,
@@ -84,6 +96,10 @@ class RecurrentStack(keras.layers.Layer):
             "input_dropout": input_dropout,
             "variational_dropout": variational_dropout,
             "recurrent_dropout": recurrent_dropout,
+            "weight_dropout": weight_dropout,
+            "locked_output_dropout": locked_output_dropout,
+            "activation_penalty": activation_penalty,
+            "temporal_activation_penalty": temporal_activation_penalty,
             "layer_norm": layer_norm,
             "residual": residual,
             "fast": fast,
@@ -93,57 +109,18 @@ class RecurrentStack(keras.layers.Layer):
         }
         self.supports_masking = True
         self.width = units * (2 if bidirectional else 1)
-        self._layers_of_depth = [self._make_layer(number) for number in range(depth)]
+        self._layers_of_depth = [make_layer(self.settings, number) for number in range(depth)]
+        self._top = make_top(self.settings)
 
     @classmethod
     def from_run_config(cls, config: RunConfig, **overrides: Any) -> RecurrentStack:
         """Build the stack a task's settings describe."""
         names = (
             "cell", "units", "depth", "bidirectional", "input_dropout", "variational_dropout",
-            "recurrent_dropout", "layer_norm", "residual", "fast", "seed",
+            "recurrent_dropout", "weight_dropout", "locked_output_dropout", "activation_penalty",
+            "temporal_activation_penalty", "layer_norm", "residual", "fast", "seed",
         )  # fmt: skip
         return cls(**{name: getattr(config, name) for name in names} | overrides)
-
-    def _make_layer(self, number: int) -> dict[str, keras.layers.Layer]:
-        """Make the parts of one layer; absent parts are absent, not identities."""
-        settings, seed = self.settings, self._seed(number)
-        parts: dict[str, keras.layers.Layer] = {}
-        if settings["variational_dropout"]:
-            parts["variational_dropout"] = keras.layers.SpatialDropout1D(
-                settings["variational_dropout"], seed=seed
-            )
-        if settings["input_dropout"]:
-            parts["input_dropout"] = keras.layers.Dropout(settings["input_dropout"], seed=seed)
-        recurrence = self._make_recurrence(seed)
-        if settings["bidirectional"]:
-            recurrence = keras.layers.Bidirectional(recurrence)
-        parts["recurrence"] = recurrence
-        if settings["layer_norm"]:
-            parts["layer_norm"] = keras.layers.LayerNormalization()
-        return parts
-
-    def _seed(self, number: int) -> int | None:
-        seed = self.settings["seed"]
-        return None if seed is None else seed * 1000 + number
-
-    def _make_recurrence(self, seed: int | None) -> keras.layers.Layer:
-        cells = {
-            "simple": keras.layers.SimpleRNN,
-            "gru": keras.layers.GRU,
-            "lstm": keras.layers.LSTM,
-        }
-        cell = self.settings["cell"]
-        # SimpleRNN has no cuDNN path to choose.
-        extra = {} if cell == "simple" else {"use_cudnn": self.settings["use_cudnn"]}
-        return cells[cell](
-            self.settings["units"],
-            return_sequences=True,
-            recurrent_dropout=self.settings["recurrent_dropout"],
-            kernel_initializer=keras.initializers.GlorotUniform(seed),
-            recurrent_initializer=keras.initializers.Orthogonal(seed=seed),
-            seed=seed,
-            **extra,
-        )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights of every layer for inputs [B, T, D]."""
@@ -167,7 +144,7 @@ class RecurrentStack(keras.layers.Layer):
         states = inputs
         for parts in self._layers_of_depth:
             states = self._apply(parts, states, mask, training)
-        return _zero_padding(states, mask)
+        return self._give_out(states, mask, training)
 
     def run(
         self, inputs: Any, mask: Any = None, initial_state: Any = None, training: bool = False
@@ -195,10 +172,11 @@ class RecurrentStack(keras.layers.Layer):
         states, final = inputs, []
         for parts, state in zip(self._layers_of_depth, before, strict=True):
             read = self._drop(parts, states, training)
-            read, after = self._read(parts["recurrence"], read, mask, state, training)
+            with self._dropped_weights(parts, training):
+                read, after = self._read(parts["recurrence"], read, mask, state, training)
             states = self._finish(parts, states, read)
             final += after
-        return _zero_padding(states, mask), final
+        return self._give_out(states, mask, training), final
 
     def _read(
         self, layer: Any, inputs: Any, mask: Any, state: Any, training: bool
@@ -255,11 +233,18 @@ class RecurrentStack(keras.layers.Layer):
     ) -> Any:
         states = self._drop(parts, inputs, training)
         recurrence = parts["recurrence"]
-        if self.settings["fast"] and applicable(recurrence, states, training).holds:
-            states = call_layer(recurrence, states, mask)
-        else:
-            states = recurrence(states, mask=mask, training=training)
+        with self._dropped_weights(parts, training):
+            if self.settings["fast"] and applicable(recurrence, states, training).holds:
+                states = call_layer(recurrence, states, mask)
+            else:
+                states = recurrence(states, mask=mask, training=training)
         return self._finish(parts, inputs, states)
+
+    @staticmethod
+    def _dropped_weights(
+        parts: dict[str, keras.layers.Layer], training: bool
+    ) -> AbstractContextManager[None]:
+        return recurrent_kernels(parts["recurrence"], drawn_kernels(parts, training))
 
     @staticmethod
     def _drop(parts: dict[str, keras.layers.Layer], inputs: Any, training: bool) -> Any:
@@ -275,6 +260,11 @@ class RecurrentStack(keras.layers.Layer):
             states += inputs
         return states
 
+    def _give_out(self, states: Any, mask: Any, training: bool) -> Any:
+        if self._top is not None and training:
+            states = self._top(states, mask=mask, training=True)
+        return states if mask is None else states * ops.cast(mask[..., None], states.dtype)
+
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> Any:
         """Return [B, T, H], and the shapes of the final state where it is returned."""
         states = (*input_shape[:-1], self.width)
@@ -285,7 +275,3 @@ class RecurrentStack(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return super().get_config() | self.settings
-
-
-def _zero_padding(states: Any, mask: Any) -> Any:
-    return states if mask is None else states * ops.cast(mask[..., None], states.dtype)

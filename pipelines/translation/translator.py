@@ -18,8 +18,9 @@ from pipelines.translation.lexical_start import set_lexical_start
 from pipelines.translation.translator_config import TranslatorConfig
 from pipelines.translation.word_alignment import learn_lexicon
 
-_STACK = ("cell", "variational_dropout", "input_dropout", "recurrent_dropout", "layer_norm",
-          "residual", "fast", "seed")  # fmt: skip
+_STACK = ("cell", "variational_dropout", "input_dropout", "recurrent_dropout", "weight_dropout",
+          "locked_output_dropout", "activation_penalty", "temporal_activation_penalty",
+          "layer_norm", "residual", "fast", "seed")  # fmt: skip
 
 
 def build(
