@@ -18,7 +18,7 @@ Cell = Literal["simple", "gru", "lstm"]
 Pooling = Literal["last", "mean", "max", "attention"]
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "plateau"]
-Level = Literal["word", "char", "subword"]
+Level = Literal["word", "char", "byte", "subword"]
 
 
 @dataclass(frozen=True, kw_only=True)

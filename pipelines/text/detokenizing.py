@@ -74,8 +74,8 @@ def join_words(ids: tf.Tensor, tokens: tf.Tensor, spacing: WordSpacing) -> tf.Te
     return tf.strings.reduce_join(tf.where(shown == PAD, "", text), axis=1)
 
 
-def join_chars(ids: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
-    """Join characters as they are."""
+def join_plainly(ids: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
+    """Join tokens as they are: characters, bytes, or pieces that kept their whitespace."""
     return tf.strings.reduce_join(tf.where(visible(ids), tf.gather(tokens, ids), ""), axis=1)
 
 

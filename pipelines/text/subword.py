@@ -3,6 +3,8 @@
 A word is the normalised word with U+2581 before it where whitespace (or the start of the text)
 stands before it, so joining pieces and turning U+2581 into a space restores the text up to its
 whitespace. Pieces carry no continuation prefix: the same piece serves inside and at the start.
+Where whitespace is kept, words hold their own spaces, runs of whitespace are words too, and nothing
+is marked: joining pieces restores the text exactly.
 """
 
 from __future__ import annotations
@@ -27,17 +29,20 @@ class WordPieces(NamedTuple):
     chars: tf.RaggedTensor
 
 
-def match_pieces(words: tf.Tensor, lookup: Lookup, *, widest: int) -> WordPieces:
+def match_pieces(
+    words: tf.Tensor, lookup: Lookup, *, widest: int, whole_unknown: bool = True
+) -> WordPieces:
     """Cut words by greedy longest match, exactly as the library's WordPiece model does.
 
     Args:
         words: string[W], distinct for speed; they need not be.
         lookup: maps string[N] to int32[N], UNK for a piece that is not in the vocabulary.
         widest: code points of the longest piece in the vocabulary.
+        whole_unknown: whether a word that holds an unmatched character is a single UNK, as in the
+            library; else only that character is.
 
     Returns:
-        The pieces of every word. A word that holds an unmatched character, or more than
-        `MAX_WORD_CHARS` characters, is a single UNK.
+        The pieces of every word. One of more than `MAX_WORD_CHARS` characters is a single UNK.
     """
     length = tf.strings.length(words, unit="UTF8_CHAR")
     whole = lookup(words)
@@ -46,7 +51,9 @@ def match_pieces(words: tf.Tensor, lookup: Lookup, *, widest: int) -> WordPieces
     searched = tf.where(is_known | (length > MAX_WORD_CHARS), "", words)
     chars = tf.strings.unicode_split(searched, "UTF-8")
     found = _walk(_longest_matches(chars, lookup, widest), chars.row_splits)
-    single = is_known | (tf.reduce_any(found.ids == UNK, 1)) | (length > MAX_WORD_CHARS)
+    single = is_known | (length > MAX_WORD_CHARS)
+    if whole_unknown:
+        single |= tf.reduce_any(found.ids == UNK, 1)
     ids = tf.where(is_known, whole, UNK)
     return WordPieces(_choose(single, ids, found.ids), _choose(single, length, found.chars))
 
@@ -106,25 +113,35 @@ def _spread(rows: tf.Tensor, like: tf.RaggedTensor) -> tf.RaggedTensor:
     return like.with_flat_values(tf.gather(rows, like.value_rowids()))
 
 
-def match_repeated(words: tf.Tensor, lookup: Lookup, *, widest: int) -> WordPieces:
+def match_repeated(
+    words: tf.Tensor, lookup: Lookup, *, widest: int, whole_unknown: bool = True
+) -> WordPieces:
     """Do as `match_pieces`, cutting each distinct word once."""
     distinct, where = tf.unique(words)
-    pieces = match_pieces(distinct, lookup, widest=widest)
+    pieces = match_pieces(distinct, lookup, widest=widest, whole_unknown=whole_unknown)
     return WordPieces(tf.gather(pieces.ids, where), tf.gather(pieces.chars, where))
 
 
-def piece_numbers(words: tf.RaggedTensor, lookup: Lookup, *, widest: int) -> tf.RaggedTensor:
-    """Number the pieces of marked words, string [B, (W)]: int32 ragged [B, (T)]."""
-    pieces = match_repeated(words.flat_values, lookup, widest=widest).ids
-    return _in_texts(pieces, words)
+def piece_numbers(
+    words: tf.RaggedTensor, lookup: Lookup, *, widest: int, keep_whitespace: bool = False
+) -> tf.RaggedTensor:
+    """Number the pieces of marked or spaced words, string [B, (W)]: int32 ragged [B, (T)]."""
+    flat, whole_unknown = words.flat_values, not keep_whitespace
+    return _in_texts(
+        match_repeated(flat, lookup, widest=widest, whole_unknown=whole_unknown).ids, words
+    )
 
 
-def piece_tokens(words: Tokens, lookup: Lookup, *, widest: int) -> Tokens:
+def piece_tokens(
+    words: Tokens, lookup: Lookup, *, widest: int, keep_whitespace: bool = False
+) -> Tokens:
     """Cut word tokens into piece tokens with their places in the text."""
     pieces = words.pieces.flat_values
     has_mark = words.space_before.flat_values | (words.char_starts.flat_values == 0)
+    if keep_whitespace:
+        has_mark = tf.zeros_like(has_mark)
     marked = tf.strings.join([tf.where(has_mark, SPACE_MARK, ""), words.normalised.flat_values])
-    chars = match_repeated(marked, lookup, widest=widest).chars
+    chars = match_repeated(marked, lookup, widest=widest, whole_unknown=not keep_whitespace).chars
     word = chars.value_rowids()
     is_first = tf.ragged.range(chars.row_lengths()).flat_values == 0
     on_mark = tf.cast(is_first & tf.gather(has_mark, word), tf.int32)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from pipelines.errors import ConfigError, did_you_mean
-from pipelines.text import detokenizing, subword, units
+from pipelines.config import Level
+from pipelines.errors import ConfigError
+from pipelines.text import byte_level, detokenizing, subword, units
+from pipelines.text.subword_learning import MAX_WORD_CHARS
+from pipelines.text.tokenizer_checks import check_settings, check_whitespace
 from pipelines.text.units import Tokens
 from pipelines.text.vocabulary import BOS, EOS, PAD, RESERVED, UNK, Vocabulary
-
-Level = Literal["word", "char", "subword"]
 
 
 class Encoded(NamedTuple):
@@ -40,16 +42,22 @@ class Tokenizer(keras.layers.Layer):
     `tf.function` with the signature string[None]: twice as fast, and far more for single texts.
 
     Args:
-        vocabulary: the numbers, with the four reserved tokens; None for `split` alone.
-        level: "word", "char" (code points, whitespace included) or "subword".
-        lowercase: whether to lower-case (all of Unicode) before looking a token up.
+        vocabulary: the numbers, with the four reserved tokens; None for `split` alone, and at the
+            level "byte", which has only one vocabulary.
+        level: "word", "char" (code points, whitespace included), "byte" (of UTF-8; ill-formed ones
+            stay as they are) or "subword".
+        lowercase: whether to lower-case before looking a token up: all of Unicode, but A to Z
+            alone at the level "byte".
         max_tokens: the longest row, BOS and EOS included; the text's end is cut. None: no limit.
         add_bos: whether a row begins with BOS.
         add_eos: whether a row ends with EOS; it is kept when the text is cut.
+        keep_whitespace: whether subword pieces hold the whitespace of the text, so that it comes
+            back exactly, and an unknown character is an UNK by itself; the vocabulary must have
+            been fitted likewise. Characters and bytes always keep it, words never do.
 
     Raises:
-        ConfigError: an unknown level, a limit with no room for text, or a vocabulary without the
-            reserved tokens.
+        ConfigError: an unknown level, a limit with no room for text, a vocabulary without the
+            reserved tokens or not of bytes at the level "byte", or words that keep whitespace.
     """
 
     def __init__(
@@ -61,14 +69,19 @@ class Tokenizer(keras.layers.Layer):
         max_tokens: int | None = None,
         add_bos: bool = False,
         add_eos: bool = False,
+        keep_whitespace: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if vocabulary is not None and not isinstance(vocabulary, Vocabulary):
             vocabulary = Vocabulary(tuple(vocabulary))
-        _check(vocabulary, level, max_tokens, extra=add_bos + add_eos)
+        if vocabulary is None and level == "byte":
+            vocabulary = Vocabulary.of_bytes()
+        check_settings(vocabulary, level, max_tokens, extra=add_bos + add_eos)
+        check_whitespace(level, keep_whitespace)
         self.vocabulary, self.level, self.lowercase = vocabulary, level, lowercase
         self.max_tokens, self.add_bos, self.add_eos = max_tokens, add_bos, add_eos
+        self.keep_whitespace = keep_whitespace
         # Strings reach `call` as they are; Keras would convert them to its floating type.
         self._convert_input_args = False
         self._allow_non_tensor_positional_args = True
@@ -79,7 +92,7 @@ class Tokenizer(keras.layers.Layer):
     def _make_table(self, vocabulary: Vocabulary) -> None:
         # The reserved names are no keys: a text that spells "<eos>" does not end there. The empty
         # string, never a token, keeps the table of a vocabulary without words valid.
-        known = ["", *vocabulary.tokens[len(RESERVED) :]]
+        known = ["", *self._strings(vocabulary)[len(RESERVED) :]]
         ids = [UNK, *range(len(RESERVED), len(vocabulary))]
         pairs = tf.lookup.KeyValueTensorInitializer(
             tf.constant(known, tf.string), tf.constant(ids, tf.int32)
@@ -91,11 +104,19 @@ class Tokenizer(keras.layers.Layer):
         """Cut texts, string[B], into tokens with their places; nothing is truncated or added.
 
         A text without tokens gives an empty row here. Subword pieces need a vocabulary; a piece
-        that is only U+2581 covers no character of the text.
+        that is only U+2581 covers no character of the text. A byte has the place, in code points,
+        of the character it belongs to.
         """
         texts = tf.convert_to_tensor(texts, tf.string)
         if self.level == "char":
             return units.char_tokens(texts, lowercase=self.lowercase)
+        if self.level == "byte":
+            return byte_level.byte_tokens(texts, lowercase=self.lowercase)
+        if self.level == "subword" and self.keep_whitespace:
+            spaced = units.spaced_tokens(texts, lowercase=self.lowercase, longest=MAX_WORD_CHARS)
+            return subword.piece_tokens(
+                spaced, self._lookup, widest=self._width(), keep_whitespace=True
+            )
         words = units.word_tokens(texts, lowercase=self.lowercase)
         if self.level == "word":
             return words
@@ -127,8 +148,10 @@ class Tokenizer(keras.layers.Layer):
         For data that comes as tokens: nothing is added, cut off or truncated, and at the word
         level equal pieces get the numbers `encode` gives them.
         """
-        flat = units.valid_text(tokens.flat_values)
-        return tokens.with_flat_values(self._lookup(units.lower(flat) if self.lowercase else flat))
+        flat, lower = tokens.flat_values, byte_level.lower
+        if self.level != "byte":
+            flat, lower = units.valid_text(flat), units.lower
+        return tokens.with_flat_values(self._lookup(lower(flat) if self.lowercase else flat))
 
     def call(self, texts: Any) -> tf.Tensor:
         """Number texts, string[B], as int32[B, T], padded on the right with PAD."""
@@ -141,17 +164,43 @@ class Tokenizer(keras.layers.Layer):
     def detokenize(self, ids: Any) -> tf.Tensor:
         """Write ids, int32[B, T], as texts, string[B], up to EOS and without PAD and BOS.
 
-        Characters and subword pieces give back the text (up to case, unknown tokens and, for
-        pieces, whitespace); words are joined as `detokenizing.join_words` describes.
+        Characters, bytes and subword pieces give back the text (up to case, unknown tokens and,
+        for pieces that do not keep it, whitespace); words are joined as `detokenizing.join_words`
+        describes. Bytes cut within a character give ill-formed UTF-8.
         """
         vocabulary = self._need_vocabulary()
         ids = tf.convert_to_tensor(ids, tf.int32)
-        tokens = tf.constant(list(vocabulary.tokens))
-        if self.level == "char":
-            return detokenizing.join_chars(ids, tokens)
+        tokens = tf.constant(self._strings(vocabulary))
+        if self.level in ("char", "byte") or self.keep_whitespace:
+            return detokenizing.join_plainly(ids, tokens)
         if self.level == "subword":
             return detokenizing.join_pieces(ids, tokens)
         return detokenizing.join_words(ids, tokens, detokenizing.word_spacing(vocabulary))
+
+    def token_strings(self, ids: Any) -> tf.Tensor:
+        """Show what ids, int32 of any shape or ragged, stand for: strings of the same shape.
+
+        Valid UTF-8: a byte beyond ASCII is shown as `<0xC3>`. Reserved tokens have their names.
+        """
+        vocabulary = self._need_vocabulary()
+        shown = vocabulary.tokens
+        if self.level == "byte":
+            ascii_only = [chr(value) for value in range(128)]
+            shown = (*RESERVED, *ascii_only, *shown[len(RESERVED) + 128 :])
+        return tf.gather(tf.constant(list(shown)), ids)
+
+    def characters_per_token(self, ids: Any) -> tf.Tensor:
+        """Count the code points each of ids, int32 of any shape or ragged, stands for: int32.
+
+        UNK stands for 1, the other reserved tokens for 0, a byte that begins a character for 1 and
+        one that continues it for 0. A U+2581 for "a space stood here" counts as that space.
+        """
+        vocabulary = self._need_vocabulary()
+        counts = [len(token) for token in vocabulary.tokens[len(RESERVED) :]]
+        if self.level == "byte":
+            counts = [int(begins) for begins in byte_level.BEGINS_CHARACTER]
+        reserved = [int(number == UNK) for number in range(len(RESERVED))]
+        return tf.gather(np.array([*reserved, *counts], np.int32), ids)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments; the vocabulary as a list of tokens."""
@@ -163,6 +212,7 @@ class Tokenizer(keras.layers.Layer):
             "max_tokens": self.max_tokens,
             "add_bos": self.add_bos,
             "add_eos": self.add_eos,
+            "keep_whitespace": self.keep_whitespace,
         }
 
     def _need_vocabulary(self) -> Vocabulary:
@@ -172,6 +222,10 @@ class Tokenizer(keras.layers.Layer):
                 "or characters; expected a Vocabulary; give it one from fit_vocabulary(...)"
             )
         return self.vocabulary
+
+    def _strings(self, vocabulary: Vocabulary) -> list[Any]:
+        """Return the text of every token, as it is looked up and written."""
+        return list(byte_level.STRINGS if self.level == "byte" else vocabulary.tokens)
 
     def _lookup(self, strings: tf.Tensor) -> tf.Tensor:
         self._need_vocabulary()
@@ -186,14 +240,23 @@ class Tokenizer(keras.layers.Layer):
         if self.level == "char":
             codes = tf.strings.unicode_decode(units.valid_text(texts), "UTF-8")
             distinct, where = tf.unique(codes.flat_values)
-            chars = tf.strings.unicode_encode(distinct[:, tf.newaxis], "UTF-8")
+            chars = units.characters(distinct)
             chars = units.lower(chars) if self.lowercase else chars
             return codes.with_flat_values(tf.gather(self._lookup(chars), where))
+        if self.level == "byte":
+            return byte_level.byte_numbers(texts, lowercase=self.lowercase)
         if self.level == "word":
             words = units.words(texts, lowercase=self.lowercase)
             return words.with_flat_values(self._lookup(words.flat_values))
-        words = units.space_marked_words(texts, lowercase=self.lowercase)
-        return subword.piece_numbers(words, self._lookup, widest=self._width())
+        if self.keep_whitespace:
+            words = units.spaced_words(texts, longest=MAX_WORD_CHARS)
+            if self.lowercase:
+                words = words.with_flat_values(units.lower(words.flat_values))
+        else:
+            words = units.space_marked_words(texts, lowercase=self.lowercase)
+        return subword.piece_numbers(
+            words, self._lookup, widest=self._width(), keep_whitespace=self.keep_whitespace
+        )
 
     def _add_missing(self, ids: tf.RaggedTensor) -> tf.RaggedTensor:
         empty = tf.cast(ids.row_lengths() == 0, tf.int64)
@@ -205,24 +268,3 @@ class Tokenizer(keras.layers.Layer):
         before = [column * BOS] if self.add_bos else []
         after = [column * EOS] if self.add_eos else []
         return tf.concat([*before, ids, *after], axis=1) if before or after else ids
-
-
-def _check(
-    vocabulary: Vocabulary | None, level: str, max_tokens: int | None, *, extra: int
-) -> None:
-    levels = get_args(Level)
-    if level not in levels:
-        raise ConfigError(
-            f"unknown level {level!r} for Tokenizer{did_you_mean(level, levels)}; expected one of "
-            f"{', '.join(levels)}"
-        )
-    if max_tokens is not None and max_tokens <= extra:
-        raise ConfigError(
-            f"max_tokens={max_tokens} for Tokenizer leaves no room for text beside the {extra} of "
-            f"BOS and EOS; expected at least {extra + 1}; raise it or give None for no limit"
-        )
-    if vocabulary is not None and vocabulary.reserved != RESERVED:
-        raise ConfigError(
-            f"the vocabulary for Tokenizer reserves {list(vocabulary.reserved)}; expected "
-            f"{list(RESERVED)}; a set of labels cannot number text"
-        )

@@ -26,6 +26,7 @@ import tensorflow as tf
 
 SPACE_MARK = "\u2581"
 _SEPARATOR = "\x1f"  # a control character, so never part of a unit
+_CUT = b"\xff"  # a byte that valid UTF-8 never holds
 _NUL_STAND_IN = "\ufdd0"
 
 _ODD_SPACE = (
@@ -107,6 +108,11 @@ def lower(strings: tf.Tensor) -> tf.Tensor:
     return tf.strings.regex_replace(lowered, _NUL_STAND_IN, "\0")
 
 
+def characters(codes: tf.Tensor) -> tf.Tensor:
+    """Write code points, int32[N], as strings of one character each."""
+    return tf.strings.unicode_encode(codes[:, tf.newaxis], "UTF-8")
+
+
 def words(texts: Any, *, lowercase: bool) -> tf.RaggedTensor:
     """Cut texts into normalised words: `word_tokens(...).normalised`, several times faster."""
     marked = tf.strings.regex_replace(valid_text(texts), f"[{_ODD_SPACE}]", " ")
@@ -122,6 +128,27 @@ def space_marked_words(texts: Any, *, lowercase: bool) -> tf.RaggedTensor:
     marked = tf.strings.regex_replace(marked, f"{SPACE_MARK}$", "")
     marked = tf.strings.regex_replace(marked, f"{SPACE_MARK}?(?:{UNIT})", r"\0 ")
     return tf.strings.split(lower(marked) if lowercase else marked)
+
+
+def spaced_words(texts: Any, *, longest: int) -> tf.RaggedTensor:
+    """Cut texts, string[B], into words, each with the one space before it, and whitespace runs.
+
+    Nothing is lost: the parts of a text, string [B, (W)], put together are the text. A space
+    belongs to a word only where no other whitespace stands before it. Parts of more than
+    `longest` code points are cut again.
+    """
+    marked = tf.strings.regex_replace(valid_text(texts), f" ?(?:{UNIT})|[{_SPACE}]+", rb"\0" + _CUT)
+    # A dot fits no ill-formed byte, so what it counts never reaches past a cut.
+    too_long = f"(?s)(.{{{longest - 1}}})(.)"
+    marked = tf.strings.regex_replace(marked, too_long, rb"\1" + _CUT + rb"\2")
+    return tf.strings.split(marked, _CUT)[:, :-1]  # nothing follows the last cut
+
+
+def spaced_tokens(texts: Any, *, lowercase: bool, longest: int) -> Tokens:
+    """Give `spaced_words` with their places; `space_before` is False."""
+    units = spaced_words(texts, longest=longest)
+    nowhere = tf.zeros_like(units.flat_values, tf.bool)
+    return normalise(place(units, space_before=nowhere), lowercase=lowercase)
 
 
 def word_tokens(texts: Any, *, lowercase: bool) -> Tokens:

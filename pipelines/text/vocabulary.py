@@ -14,6 +14,7 @@ from pipelines.errors import DataError, did_you_mean
 
 PAD, UNK, BOS, EOS = range(4)
 RESERVED = ("<pad>", "<unk>", "<bos>", "<eos>")
+BYTES = tuple(f"<0x{value:02X}>" for value in range(256))
 
 _ESCAPE = re.compile(r"\\(?:\\|n|t|u[0-9a-f]{4}|U00(?:0[0-9a-f]|10)[0-9a-f]{4})")
 _SHORT = {"\\": "\\\\", "\n": "\\n", "\t": "\\t"}
@@ -68,6 +69,11 @@ class Vocabulary:
         ]
         room = None if max_size is None else max(0, max_size - len(reserved))
         return cls((*reserved, *kept[:room]), reserved)
+
+    @classmethod
+    def of_bytes(cls) -> Vocabulary:
+        """Return what numbers bytes: the same for every text, byte b as number b + 4, `<0x0A>`."""
+        return cls((*RESERVED, *BYTES))
 
     @classmethod
     def load(cls, path: Path, *, reserved: tuple[str, ...] = RESERVED) -> Vocabulary:
