@@ -9,19 +9,22 @@ it would get alone.
 """
 
 from pipelines.layers.decoding.beam import beam_search
-from pipelines.layers.decoding.independent import greedy, sample
+from pipelines.layers.decoding.independent import greedy, sample, sample_on
 from pipelines.layers.decoding.settings import BeamSettings, DecodingSettings, SampleSettings
-from pipelines.layers.decoding.types import Decoded, Draw, Step, StepOutput
+from pipelines.layers.decoding.types import Ahead, Decoded, Draw, RowSettings, Step, StepOutput
 
 __all__ = [
+    "Ahead",
     "BeamSettings",
     "Decoded",
     "DecodingSettings",
     "Draw",
+    "RowSettings",
     "SampleSettings",
     "Step",
     "StepOutput",
     "beam_search",
     "greedy",
     "sample",
+    "sample_on",
 ]

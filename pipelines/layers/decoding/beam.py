@@ -249,13 +249,14 @@ class _Search:
         return over
 
     def result(self, beams: Beams) -> Decoded:
-        """Put the finished first, then the living, of each row; N of them."""
+        """Put the finished first, then the living, of each row, or rank all alike; N of them."""
         kept, n = beams.kept, self.n_best
         scores, order = ops.top_k(self._living_scores(beams), n)
         count = ops.sum(ops.cast(kept.scores > NEVER / 2, "int32"), axis=1)[:, None]
         slots = ops.arange(n, dtype="int32")
-        complete = slots < count
-        places = ops.where(complete, slots, n + slots - count)
+        places = ops.where(slots < count, slots, n + slots - count)
+        if not self.settings.complete_first:
+            _, places = ops.top_k(ops.concatenate([kept.scores, scores], axis=1), n)
 
         def joined(finished: Any, living: Any) -> Any:
             return chosen(ops.concatenate([finished, chosen(living, order)], axis=1), places)
@@ -270,7 +271,7 @@ class _Search:
             lengths=lengths,
             log_probability=ops.where(exists, total, -np.inf),
             score=ops.where(exists, score, -np.inf),
-            complete=complete,
+            complete=ops.logical_and(places < n, exists),
         )
 
     def _living_scores(self, beams: Beams) -> Any:

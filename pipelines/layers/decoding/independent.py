@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from keras import ops
+from keras import ops, tree
 
-from pipelines.layers.decoding.constraints import constrained
+from pipelines.errors import ConfigError
+from pipelines.layers.decoding.constraints import constrained, discouraged
 from pipelines.layers.decoding.hypotheses import (
     NEVER,
     first_tokens,
@@ -17,10 +18,11 @@ from pipelines.layers.decoding.hypotheses import (
     within,
     write,
 )
+from pipelines.layers.decoding.row_sampling import pick_by_row
 from pipelines.layers.decoding.sampling import pick
 from pipelines.layers.decoding.scoring import length_divisor
 from pipelines.layers.decoding.settings import DecodingSettings, SampleSettings
-from pipelines.layers.decoding.types import Decoded, Draw, Step
+from pipelines.layers.decoding.types import Ahead, Decoded, Draw, RowSettings, Step
 
 GREEDY = DecodingSettings()
 
@@ -48,7 +50,8 @@ def greedy(
     Returns:
         one hypothesis a row.
     """
-    return _decode(step, state, limits, settings, _most_probable, start=start, count=1)
+    ahead = _ahead(state, start, limits, count=1, settings=settings)
+    return _decoded(_decode(step, ahead, limits, settings, _most_probable), settings)
 
 
 def sample(
@@ -78,7 +81,56 @@ def sample(
         return pick(logits, draw(number), settings)
 
     chooser = choose if settings.temperature else _most_probable
-    return _decode(step, state, limits, settings, chooser, start=start, count=settings.samples)
+    ahead = _ahead(state, start, limits, count=settings.samples, settings=settings)
+    return _decoded(_decode(step, ahead, limits, settings, chooser), settings)
+
+
+def sample_on(
+    step: Step,
+    ahead: Ahead,
+    limits: Any,
+    settings: DecodingSettings,
+    draw: Draw,
+    *,
+    rows: RowSettings,
+) -> tuple[Decoded, Ahead]:
+    """Write hypotheses on, each row drawn as it asks, and give what they are written on from.
+
+    A text written in blocks of any sizes is the text written at once, given the same uniforms.
+
+    Args:
+        step: the model.
+        ahead: where the hypotheses stand.
+        limits: most tokens of each row, stop token included, int32[B].
+        settings: what may be chosen.
+        draw: gives each step's uniforms.
+        rows: how each row is sampled.
+
+    Returns:
+        the K hypotheses, without what was before them, and where they stand then.
+
+    Raises:
+        ConfigError: `settings` asks for what hangs on all tokens before.
+    """
+    for name, off in (("min_length", 0), ("no_repeat_ngram", 0), ("repetition_penalty", 1)):
+        if getattr(settings, name) > off:
+            raise ConfigError(
+                f"decoding setting {name!r}: got {getattr(settings, name)} where hypotheses are "
+                f"written on, expected {off} (off), since it would begin anew in every block; "
+                "set it off; the rows have a repetition penalty of their own"
+            )
+
+    def choose(logits: Any, number: Any) -> Any:
+        return pick_by_row(logits, draw(number), rows)
+
+    walk = _decode(step, ahead, limits, settings, choose, rows=rows)
+    return _decoded(walk, settings), Ahead(walk.state, walk.last, walk.history)
+
+
+def _ahead(state: Any, start: Any, limits: Any, *, count: int, settings: DecodingSettings) -> Ahead:
+    """Return where K hypotheses a row stand before any token; history is kept by nobody."""
+    limits, _ = row_limits(limits, settings)
+    return Ahead(widen(state, count), first_tokens(start, limits, count, settings), ())
 
 
 class Walk(NamedTuple):
@@ -88,6 +140,7 @@ class Walk(NamedTuple):
     state: Any
     tokens: Any  # int32[B, K, T]
     last: Any  # int32[B, K]
+    history: Any  # int32[B, K, H], or () where none is kept
     log_probability: Any  # float32[B, K], of the model
     penalized: Any  # float32[B, K], with the repetition penalty
     lengths: Any  # int32[B, K]
@@ -97,60 +150,98 @@ class Walk(NamedTuple):
 
 def _decode(
     step: Step,
-    state: Any,
+    ahead: Ahead,
     limits: Any,
     settings: DecodingSettings,
     choose: Choose,
     *,
-    start: Any,
-    count: int,
-) -> Decoded:
+    rows: RowSettings | None = None,
+) -> Walk:
     limits, longest = row_limits(limits, settings)
-    last = first_tokens(start, limits, count, settings)
+    last = ahead.last
     none, zero = ops.zeros_like(last), ops.zeros_like(last, dtype="float32")
-    tokens = ops.zeros_like(last[:, :, None]) + ops.zeros((longest,), "int32")
     limits = limits[:, None]
-    complete, done = none > 0, ops.broadcast_to(limits <= 0, ops.shape(last))
-    number = ops.convert_to_tensor(0, "int32")
-    walk = Walk(number, widen(state, count), tokens, last, zero, zero, none, complete, done)
-    walk = loop(
+    walk = Walk(
+        number=ops.convert_to_tensor(0, "int32"),
+        state=ahead.state,
+        tokens=ops.zeros_like(last[:, :, None]) + ops.zeros((longest,), "int32"),
+        last=last,
+        history=ahead.history,
+        log_probability=zero,
+        penalized=zero,
+        lengths=none,
+        complete=none > 0,
+        done=ops.broadcast_to(limits <= 0, ops.shape(last)),
+    )
+    return loop(
         walk,
         lambda now: ops.logical_not(ops.all(now.done)),
-        lambda now: _advance(now, step, limits, settings, choose),
+        lambda now: _advance(now, step, limits, settings, choose, rows=rows),
     )
+
+
+def _decoded(walk: Walk, settings: DecodingSettings) -> Decoded:
     score = walk.penalized / length_divisor(walk.lengths, settings)
     tokens = within(walk.tokens, walk.lengths)
     return Decoded(tokens, walk.lengths, walk.log_probability, score, walk.complete)
 
 
 def _advance(
-    now: Walk, step: Step, limits: Any, settings: DecodingSettings, choose: Choose
+    now: Walk,
+    step: Step,
+    limits: Any,
+    settings: DecodingSettings,
+    choose: Choose,
+    *,
+    rows: RowSettings | None,
 ) -> Walk:
     out = step(now.last, now.state)
     logits = ops.cast(out.logits, "float32")
     normalizer = ops.logsumexp(logits, axis=-1, keepdims=True)
-    values = constrained(logits, normalizer, now.tokens, now.number, settings)
+    values = logits
+    if rows is not None:
+        values = discouraged(logits, normalizer, now.history, rows.repetition_penalty)
+    values = constrained(values, normalizer, now.tokens, now.number, settings)
     new = choose(values, now.number)
     value = _at(values, new)
     # Where nothing may follow, the hypothesis ends as one that is cut.
     live = ops.logical_not(ops.logical_or(now.done, value <= NEVER / 2))
     penalized = ops.minimum(value - normalizer[:, :, 0], 0.0)
     plain = penalized
-    if settings.repetition_penalty > 1:
+    if settings.repetition_penalty > 1 or rows is not None:
         plain = ops.minimum(_at(logits, new) - normalizer[:, :, 0], 0.0)
     complete = ops.logical_or(now.complete, ops.logical_and(live, new == settings.stop))
     ended = ops.logical_or(complete, now.number + 1 >= limits)
+    after = Ahead(out.state, new, ())
+    if rows is not None:
+        after = _where_live(live, Ahead(*after[:2], _pushed(now.history, new)), now)
     return Walk(
         number=now.number + 1,
-        state=out.state,
+        state=after.state,
         tokens=write(now.tokens, now.number, new),
-        last=new,
+        last=after.last,
+        history=after.history,
         log_probability=now.log_probability + ops.where(live, plain, 0.0),
         penalized=now.penalized + ops.where(live, penalized, 0.0),
         lengths=now.lengths + ops.cast(live, "int32"),
         complete=complete,
         done=ops.logical_or(ended, ops.logical_not(live)),
     )
+
+
+def _pushed(history: Any, new: Any) -> Any:
+    """Return a history with a token more at its end and one less at its beginning."""
+    return ops.concatenate([history[:, :, 1:], new[:, :, None]], axis=2)
+
+
+def _where_live(live: Any, after: Ahead, now: Walk) -> Ahead:
+    """Keep where hypotheses that are done stand: they will be written on from there."""
+
+    def kept(new: Any, old: Any) -> Any:
+        shape = (*ops.shape(live), *(1 for _ in old.shape[2:]))
+        return ops.where(ops.reshape(live, shape), ops.cast(new, old.dtype), old)
+
+    return tree.map_structure(kept, after, Ahead(now.state, now.last, now.history))
 
 
 def _at(values: Any, tokens: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 from keras import ops
 
+from pipelines.layers.decoding.hypotheses import NEVER
 from pipelines.layers.decoding.settings import SampleSettings
 
 # Keeps uniform * total below the total in float32, so that no token of probability 0 is drawn.
@@ -25,13 +26,23 @@ def pick(logits: Any, uniform: Any, settings: SampleSettings) -> Any:
     kept = min(settings.top_k or size, size)
     if kept == 1:
         return ops.cast(ops.argmax(logits, axis=-1), "int32")
-    logits = logits / settings.temperature
+    logits = tempered(logits, settings.temperature)
     if kept < size:
         best = ops.top_k(logits, kept)
         return _among(best, _log_total(best[0]), uniform, settings)
     if settings.top_p == 1:
-        return _invert(ops.softmax(logits, axis=-1), uniform)
+        return invert(ops.softmax(logits, axis=-1), uniform)
     return _of_nucleus(logits, uniform, settings)
+
+
+def tempered(logits: Any, temperature: Any) -> Any:
+    """Return logits over a temperature above 0 with their largest at 0, float32[B, K, V].
+
+    However small or large the temperature is, nothing overflows, and what may not be drawn stays
+    far below the rest.
+    """
+    below = logits - ops.max(logits, axis=-1, keepdims=True)
+    return ops.where(below > NEVER / 2, below / temperature, NEVER)
 
 
 def _of_nucleus(logits: Any, uniform: Any, settings: SampleSettings) -> Any:
@@ -67,11 +78,11 @@ def _among(best: Any, log_total: Any, uniform: Any, settings: SampleSettings) ->
         before = ops.cumsum(shares, axis=-1) - shares
         # The first token has nothing before it, so that one is always kept.
         shares = ops.where(before < settings.top_p, shares, 0.0)
-    here = ops.arange(logits.shape[-1], dtype="int32") == _invert(shares, uniform)[:, :, None]
+    here = ops.arange(logits.shape[-1], dtype="int32") == invert(shares, uniform)[:, :, None]
     return ops.sum(ops.where(here, ops.cast(tokens, "int32"), 0), axis=-1)
 
 
-def _invert(shares: Any, uniform: Any) -> Any:
+def invert(shares: Any, uniform: Any) -> Any:
     """Return the first index whose cumulated share exceeds uniform * total, int32[B, K]."""
     cumulated = ops.cumsum(shares, axis=-1)
     target = ops.minimum(ops.cast(uniform, "float32"), LARGEST)[:, :, None] * cumulated[:, :, -1:]

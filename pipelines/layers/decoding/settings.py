@@ -72,12 +72,15 @@ class BeamSettings(DecodingSettings):
         patience: a row also stops once patience * K hypotheses have finished (Kasai et al.,
             2022). None searches until no better score is possible; 1, the habit of most
             toolkits, is several times faster under a length penalty.
+        complete_first: rank what has finished before what is cut at its limit, as a translation
+            needs; otherwise the score alone ranks, as for continuations of a given length.
     """
 
     beams: int = 5
     n_best: int | None = None
     coverage_penalty: float = 0.0
     patience: float | None = None
+    complete_first: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

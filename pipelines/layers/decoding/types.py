@@ -41,7 +41,8 @@ class Decoded(NamedTuple):
             coverage penalty; float32[B, K].
         complete: False where a hypothesis was cut before its stop token, bool[B, K].
 
-    A beam search gives the best first: complete ones, then those cut. Samples stay in the order
+    A beam search gives the best first: complete ones, then those cut, unless asked to rank all
+    alike. Samples stay in the order
     drawn. Where fewer than K hypotheses exist, the rest are empty with scores of -inf.
     """
 
@@ -50,3 +51,36 @@ class Decoded(NamedTuple):
     log_probability: Any
     score: Any
     complete: Any
+
+
+class RowSettings(NamedTuple):
+    """How each row is sampled: what `SampleSettings` says of all rows, as tensors.
+
+    Values out of range mean the nearest that is in range.
+
+    Attributes:
+        temperature: float32[B]; 0 takes the most probable token.
+        top_k: int32[B]; 0 is all tokens.
+        top_p: float32[B]; 1 is all tokens.
+        repetition_penalty: factor on the log-probability of the tokens of the history, float32[B];
+            1 is off.
+    """
+
+    temperature: Any
+    top_k: Any
+    top_p: Any
+    repetition_penalty: Any
+
+
+class Ahead(NamedTuple):
+    """All that hypotheses are written on from.
+
+    Attributes:
+        state: of the model before it reads `last`; every leaf is [B, K, ...].
+        last: token each hypothesis goes on from, int32[B, K].
+        history: the last H tokens, `last` included, PAD before the first; int32[B, K, H].
+    """
+
+    state: Any
+    last: Any
+    history: Any

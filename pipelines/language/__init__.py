@@ -1,0 +1,1 @@
+"""The language model: settings, vocabulary, encoding, model, exported endpoints, writing."""

@@ -1,0 +1,52 @@
+"""A tiny language model with random weights, and what it would write in plain NumPy."""
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.text.tokenizer import Tokenizer
+from pipelines.text.vocabulary import BOS, RESERVED, Vocabulary
+
+LETTERS = "abcdefgh ."
+
+
+def letters(level="char"):
+    return Tokenizer(Vocabulary((*RESERVED, *LETTERS)), level=level, lowercase=False)
+
+
+class TinyLanguage:
+    """h = tanh(E[token] + h U), logits = h W + b; the state also counts the tokens, as int32."""
+
+    def __init__(self, size, units=6, seed=0, spread=1.5, bias=None):
+        random = np.random.default_rng(seed)
+        self.size, self.units = size, units
+        self.input = random.normal(size=(size, units)).astype("float32")
+        self.inner = (random.normal(size=(units, units)) * 0.7).astype("float32")
+        self.output = (random.normal(size=(units, size)) * spread).astype("float32")
+        self.bias = np.zeros(size, "float32") if bias is None else bias.astype("float32")
+        self.reads = 0
+
+    def start(self, rows):
+        return [tf.zeros([rows, self.units]), tf.zeros([rows, 2], tf.int32)]
+
+    def step(self, tokens, state):
+        hidden, counts = state
+        hidden = tf.tanh(tf.gather(self.input, tokens) + hidden @ self.inner)
+        return hidden @ self.output + self.bias, [hidden, counts + 1]
+
+    def read(self, tokens, state):
+        self.reads += 1
+
+        def one(carry, token):
+            return self.step(token, carry[1])
+
+        start = (tf.zeros([tf.shape(tokens)[0], self.size]), state)
+        logits, states = tf.scan(one, tf.transpose(tokens), start)
+        return tf.transpose(logits, [1, 0, 2]), [leaf[-1] for leaf in states]
+
+    def logits(self, ids):
+        """Logits of what follows each of ids, BOS before them, float64."""
+        hidden, found = np.zeros(self.units), []
+        for token in (BOS, *ids):
+            hidden = np.tanh(self.input[token] + hidden @ self.inner)
+            found.append(hidden @ self.output + self.bias)
+        return np.array(found)
