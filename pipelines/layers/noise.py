@@ -74,3 +74,20 @@ class WordDropout(keras.layers.Layer):
             "unknown": self.unknown,
             "seed": self.seed,
         }
+
+
+def drop_types(vectors: Any, tokens: Any, rate: float, seed: keras.random.SeedGenerator) -> Any:
+    """Set the vectors of some token types of each row to 0, the others divided by 1 - rate.
+
+    Args:
+        vectors: float[B, T, D].
+        tokens: int32[B, T]; equal tokens of a row share their fate.
+        rate: share of types dropped.
+        seed: of the noise.
+    """
+    noise = keras.random.uniform(ops.shape(tokens), seed=seed)
+    # The noise where a token first stands counts: no draw for each of a large vocabulary.
+    same = ops.equal(tokens[:, :, None], tokens[:, None, :])
+    first = ops.argmax(ops.cast(same, "int32"), axis=-1)
+    kept = ops.take_along_axis(noise, first, axis=1) >= rate
+    return vectors * ops.cast(kept[..., None], vectors.dtype) / (1.0 - rate)
