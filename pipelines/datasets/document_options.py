@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 PASSAGE = 1000  # characters scored together; the last passage of a document is shorter
 
@@ -15,7 +16,8 @@ class DocumentOptions:
     """Of a folder, which files: globs by comma, such as "*.py,*.md"; empty means every text
     file. A glob with a slash is compared with the path inside the folder."""
     encoding: str = ""
-    """Of text files; empty means what the file says itself, else UTF-8."""
+    """Of files that are not UTF-8 and have no byte-order mark, such as cp1252, gbk or utf-16-le;
+    empty leaves them out."""
     valid_share: float = 0.05
     """Share of the documents to set aside for validation."""
     test_share: float = 0.10
@@ -46,3 +48,16 @@ class Document:
     text: str
     name: str = ""
     origin: str = ""
+
+
+class RawDocument(NamedTuple):
+    """A document before any check.
+
+    `split` is the one its file names; documents of one `group` other than "" share a split.
+    """
+
+    text: str
+    name: str
+    origin: str
+    split: str | None = None
+    group: str = ""
