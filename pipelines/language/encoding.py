@@ -36,9 +36,7 @@ def tokenizer_of(artifacts: LanguageArtifacts, *, ends: bool = False) -> Tokeniz
     )
 
 
-def fit_language_artifacts(
-    rows: Rows[Document], config: LanguageModelConfig
-) -> LanguageArtifacts:
+def fit_language_artifacts(rows: Rows[Document], config: LanguageModelConfig) -> LanguageArtifacts:
     """Learn the vocabulary from documents of the training split alone."""
     chunks = ([piece for text in texts for piece in _pieces(text)] for texts in _batches(rows))
     vocabulary = fit_vocabulary(

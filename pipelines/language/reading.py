@@ -49,7 +49,8 @@ def _sorted_bits(layer: LanguageModel, rows: tf.Tensor, lengths: tf.Tensor) -> t
     window = tf.clip_by_value(TOKENS // tf.maximum(count, 1), 1, WINDOW)
     blocks = (steps + window - 1) // window
     state = layer.start(count)
-    written = tf.TensorArray(tf.float32, blocks, infer_shape=False, element_shape=[None, None])
+    written = tf.TensorArray(tf.float32, blocks + 1, infer_shape=False, element_shape=[None, None])
+    written = written.write(blocks, tf.zeros([0, count]))  # without rows there is no other
 
     def read(number: tf.Tensor, state: Any, written: tf.TensorArray) -> Any:
         start = number * window
