@@ -61,8 +61,12 @@ def assess(
     *,
     stages: Stages,
     result: TrainingResult,
+    further: Mapping[str, Outputs],
 ) -> dict[str, Any]:
-    """Verify and score the exported model on raw test rows; write predictions and report pages."""
+    """Verify and score the exported model on raw test rows; write predictions and report pages.
+
+    `further` holds outputs of systems to compare with, besides the task's baselines.
+    """
     from pipelines.export.process import ServingProcess
 
     rows = prepared.splits.test
@@ -77,7 +81,7 @@ def assess(
                 f"{serving['rows_per_second']:,.0f} rows/s"
             )
         with stages.stage("baselines") as stage:
-            baselines = task.baselines(prepared.splits)
+            baselines = {**task.baselines(prepared.splits), **further}
             stage.note = ", ".join(baselines)
         with stages.stage("evaluate") as stage:
             evaluation = task.evaluate(rows, outputs, baselines, prepared.artifacts, process.call)

@@ -16,7 +16,7 @@ from pipelines.datasets.storage import new_folder
 from pipelines.errors import ConfigError, DataError
 from pipelines.manifest import make_manifest
 from pipelines.stages import Stages
-from pipelines.task import Artifacts, Prepared, Task
+from pipelines.task import Artifacts, Outputs, Prepared, Task
 from pipelines.workspace import Folders, latest_version, new_version
 
 if TYPE_CHECKING:
@@ -35,8 +35,10 @@ def train(
     A run that fails or is interrupted changes nothing that was there.
     """
     with new_version(folders, task.name) as version:
+        task.begin()
         prepared = prepare(task, source, folders=folders, stages=stages)
         model, trainer, result = fit(task, prepared, folders=folders, stages=stages, resume=resume)
+        others = fit_counterparts(task, prepared, folders=folders, stages=stages, resume=resume)
         export(task, model, prepared.artifacts, version, stages)
         manifest = make_manifest(
             task.name,
@@ -44,9 +46,13 @@ def train(
             data={"source": source, "fingerprint": prepared.splits.card.fingerprint},
             artifacts=prepared.artifacts.describe(),
         )
-        report = assess(task, model, prepared, version, stages=stages, result=result)
+        further = {name: outputs for name, (outputs, _) in others.items()}
+        report = assess(
+            task, model, prepared, version, stages=stages, result=result, further=further
+        )
         finish(version, report, manifest, stages)
-        trainer.discard()
+        for done in (trainer, *(other for _, other in others.values())):
+            done.discard()
     return latest_version(folders, task.name)
 
 
@@ -118,6 +124,7 @@ def fit(
     folders: Folders,
     stages: Stages,
     resume: bool = False,
+    stage_name: str = "train",
 ) -> tuple[keras.Model, Any, TrainingResult]:
     """Build and train the model; return it with the best weights, its trainer and the result."""
     import keras
@@ -130,7 +137,7 @@ def fit(
     if config.mixed_precision:
         keras.mixed_precision.set_global_policy("mixed_float16")
     model = task.build_model(prepared.artifacts)
-    with stages.stage("train") as stage:
+    with stages.stage(stage_name) as stage:
         task.initialise(model, prepared)
         learner = task.training_model(model)
         trainer = Trainer(
@@ -152,6 +159,29 @@ def fit(
             f"{result.tokens_per_second:,.0f} tokens/s"
         )
     return model, trainer, result
+
+
+def fit_counterparts(
+    task: Task[Any, Any],
+    prepared: Prepared,
+    *,
+    folders: Folders,
+    stages: Stages,
+    resume: bool = False,
+) -> dict[str, tuple[Outputs, Any]]:
+    """Train the task's counterparts; return what each says of the test rows, and its trainer."""
+    found = {}
+    for name, (other, parts) in task.counterparts(prepared).items():
+        model, trainer, _ = fit(
+            other,
+            parts,
+            folders=folders,
+            stages=stages,
+            resume=resume,
+            stage_name=f"train {name}",
+        )
+        found[name] = (other.trained_outputs(model, parts), trainer)
+    return found
 
 
 def tensorboard_callbacks(task: Task[Any, Any], folders: Folders) -> list[Any]:

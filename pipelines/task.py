@@ -107,6 +107,9 @@ class Task(ABC, Generic[E, C]):
         """The task's name: that of its file."""
         return type(self).__module__.rsplit(".", maxsplit=1)[-1]
 
+    def begin(self) -> None:
+        """Check what the settings name besides the data, before anything is read; optional."""
+
     @abstractmethod
     def load_data(self, source: str, folders: Folders) -> Splits[E]:
         """Read `source` and split it; a second call reuses the cache."""
@@ -181,6 +184,11 @@ class Task(ABC, Generic[E, C]):
 
     def calibrate(self, model: keras.Model, prepared: Prepared) -> None:
         """Set what is chosen on the validation split once training has ended; optional."""
+
+    def counterparts(self, prepared: Prepared) -> dict[str, tuple[Task[E, C], Prepared]]:
+        """Return variants of the task to train beside it, as baselines of this name; optional."""
+        del prepared
+        return {}
 
     @abstractmethod
     def objective(self, model: keras.Model, artifacts: Any) -> Objective:

@@ -5,7 +5,8 @@
     word 1-2-grams, character 2-5-grams -> linear scores ---------+
 
 The linear part is fitted by convex optimisation, the recurrent part by gradient descent, and the
-blend on the validation split: on small sets each is right where the other errs.
+blend on the validation split: on small sets each is right where the other errs. `--init-from` adds
+what a trained language model remembers at the end of each token to the token's vector.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ from pipelines.datasets.labelled_text import (
 from pipelines.datasets.rows import Rows, evenly
 from pipelines.datasets.splits import Splits, replaced_test, without_rows_in
 from pipelines.progress import FetchProgress
-from pipelines.task import Evaluation, Outputs, Predict, Prepared
+from pipelines.task import Evaluation, Outputs, Predict, Prepared, Task
 from pipelines.text.artifacts import TextArtifacts
 from pipelines.text.classifier_config import ClassifierConfig
+from pipelines.text.contextual import read_context, without_context
 from pipelines.text.labelled import classification_targets, higher_label, learning_chunks
 from pipelines.text.text_task import TextTask
 from pipelines.text.vocabulary import Vocabulary
@@ -72,6 +74,10 @@ class Sentiment(TextTask[LabelledText, SentimentConfig]):
     length_of: ClassVar[str] = "tokens"
     evaluation_batches: ClassVar[int] = 8
     default_source: ClassVar[str] = "film-reviews"
+
+    def begin(self) -> None:
+        """Look at the language model, if one is named."""
+        read_context(self.config)
 
     def load_data(self, source: str, folders: Folders) -> Splits[LabelledText]:
         """Read labelled text; extra sources lose rows that stand in valid or test."""
@@ -177,6 +183,10 @@ class Sentiment(TextTask[LabelledText, SentimentConfig]):
         corpus = prepared.corpora["valid"]
         classifier.calibrate(model, self.batches(corpus, model), corpus.column("label"))
 
+    def counterparts(self, prepared: Prepared) -> dict[str, tuple[Task[Any, Any], Prepared]]:
+        """Return the task without its language model, if it has one."""
+        return without_context(self, prepared)
+
     def objective(self, model: keras.Model, artifacts: TextArtifacts) -> Objective:
         """Return cross-entropy against labels, or against softened targets when rows are rated."""
         import keras
@@ -215,7 +225,7 @@ class Sentiment(TextTask[LabelledText, SentimentConfig]):
             "probabilities": f"float32[B, {len(artifacts.labels)}], in the order of labels.txt",
         }
         inputs = {"text": tf.TensorSpec([None], tf.string)}
-        return {"serve": Endpoint(serve, inputs, meaning, resources=(model, features.tokenizer))}
+        return {"serve": Endpoint(serve, inputs, meaning, resources=(model, *features.layers))}
 
     def read_outputs(self, model_outputs: np.ndarray, artifacts: TextArtifacts) -> Outputs:
         """Name the label of each row's largest probability."""

@@ -4,6 +4,7 @@
                                                                   +-> blend -> probabilities
     word 1-2-grams, character 2-5-grams -> linear scores ---------+
 
+With a language model, what it remembers at the end of each token is part of the token's vector.
 Gradient descent trains the recurrent part; the linear part is fitted by convex optimisation, the
 blend on the validation split, and word vectors start from co-occurrence counts.
 """
@@ -26,6 +27,7 @@ from pipelines.layers.noise import WordDropout
 from pipelines.layers.recurrent import RecurrentStack, SequencePooling
 from pipelines.text.artifacts import TextArtifacts
 from pipelines.text.classifier_config import BUCKETS, GRAMS, ClassifierConfig
+from pipelines.text.contextual_model import contextual_vectors, set_language_model
 from pipelines.text.vectors import vector_width
 from pipelines.text.word_vectors import set_word_vectors
 
@@ -38,10 +40,12 @@ def build(
     """Build the whole model.
 
     Inputs: "tokens" int32[B, T] and, with a linear part, "words" and "chars" int32[B, N], each
-    padded with 0. Output: probabilities float32[B, C]. `portable` leaves out cuDNN kernels.
+    padded with 0, and those of a language model (see `ContextualVectors`). Output: probabilities
+    float32[B, C]. `portable` leaves out cuDNN kernels.
     """
     tokens = keras.Input((None,), dtype="int32", name="tokens")
-    scores = [_network(tokens, config, artifacts, portable)]
+    reading, context = contextual_vectors(config, artifacts.context, portable=portable)
+    scores = [_network(tokens, context, config, artifacts, portable)]
     grams = {name: keras.Input((None,), dtype="int32", name=name) for name in GRAMS}
     if config.linear:
         classes = len(artifacts.labels)
@@ -50,18 +54,24 @@ def build(
         ]
         scores.append(keras.layers.Add(name="linear")(parts))
     joint = Blend(len(scores), name="blend")(scores)
-    inputs = [tokens, *grams.values()] if config.linear else [tokens]
+    inputs = [tokens, *reading, *(grams.values() if config.linear else ())]
     return keras.Model(inputs, keras.layers.Softmax(dtype="float32")(joint))
 
 
 def _network(
-    tokens: Any, config: ClassifierConfig, artifacts: TextArtifacts, portable: bool
+    tokens: Any,
+    context: list[Any],
+    config: ClassifierConfig,
+    artifacts: TextArtifacts,
+    portable: bool,
 ) -> Any:
-    """Scores of the recurrent part, float32[B, C]."""
+    """Scores of the recurrent part, float32[B, C]; `context` holds further vectors of tokens."""
     size = vector_width(Path(config.embeddings)) if config.embeddings else config.embedding_size
     mask = ops.not_equal(tokens, 0)
     ids = WordDropout(config.word_dropout, seed=config.seed)(tokens)
     states = keras.layers.Embedding(len(artifacts.vocabulary), size, name="embedding")(ids)
+    if context:
+        states = keras.layers.Concatenate(name="in_context")([states, *context])
     kernels = {"use_cudnn": False} if portable else {}
     states = RecurrentStack.from_run_config(config, **kernels)(states, mask=mask)
     directions = 2 if config.bidirectional else 1
@@ -71,11 +81,10 @@ def _network(
 
 
 def network_alone(model: keras.Model) -> keras.Model:
-    """Return tokens -> probabilities of the recurrent part, sharing its layers."""
+    """Return the recurrent part alone, tokens to probabilities, sharing its layers."""
     scores = model.get_layer("network").output
-    return keras.Model(
-        [model.get_layer("tokens").output], keras.layers.Softmax(dtype="float32")(scores)
-    )
+    inputs = [tensor for tensor in model.inputs if tensor.name not in GRAMS]
+    return keras.Model(inputs, keras.layers.Softmax(dtype="float32")(scores))
 
 
 def warm_start(
@@ -87,7 +96,7 @@ def warm_start(
     sample: Encoded | None,
     extra: Encoded | None,
 ) -> None:
-    """Set word vectors and fit the linear part, before gradient descent.
+    """Set word vectors and the language model, and fit the linear part, before gradient descent.
 
     Args:
         model: what `build` returned.
@@ -105,6 +114,7 @@ def warm_start(
         texts=texts if config.pretrain else (),
         seed=config.seed,
     )
+    set_language_model(model, config, artifacts.context)
     if config.linear and sample:
         _fit_linear_part(model, config, sample, extra, len(artifacts.labels))
 

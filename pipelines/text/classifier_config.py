@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.config import Level, Pooling, TextConfig, require
+from pipelines.config import Level, Pooling, require
+from pipelines.text.contextual_config import ContextualConfig
 
 GRAMS = ("words", "chars")  # the kinds of n-grams the linear part reads
 BUCKETS = 1 << 18  # few collisions among the n-grams of a million words; 1 MB a class
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierConfig(TextConfig):
+class ClassifierConfig(ContextualConfig):
     """Settings of a recurrent text classifier with a linear part."""
 
     level: Level = "word"

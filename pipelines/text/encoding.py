@@ -16,6 +16,7 @@ from pipelines.text import units
 from pipelines.text.artifacts import TextArtifacts
 from pipelines.text.char_ngrams import CharNgrams
 from pipelines.text.classifier_config import BUCKETS
+from pipelines.text.contextual_features import ContextFeatures, dense
 from pipelines.text.ngrams import WordNgrams
 from pipelines.text.tokenizer import Tokenizer
 from pipelines.text.vocabulary import UNK
@@ -25,11 +26,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TextFeatures:
-    """The in-graph features of a text: token ids, and hashed n-grams of words and characters."""
+    """The in-graph features of a text: token ids, and hashed n-grams of words and characters.
+
+    With a language model, also what it reads.
+    """
 
     tokenizer: Tokenizer
     word_grams: WordNgrams
     char_grams: CharNgrams
+    context: ContextFeatures | None = None
 
     cut: Counter[str] = field(default_factory=Counter)
 
@@ -41,7 +46,13 @@ class TextFeatures:
             Tokenizer(artifacts.vocabulary, **artifacts.settings),
             WordNgrams(BUCKETS, lowercase=lowercase),
             CharNgrams(BUCKETS, lowercase=lowercase),
+            ContextFeatures(artifacts.context) if artifacts.context else None,
         )
+
+    @property
+    def layers(self) -> tuple[Tokenizer, ...]:
+        """The layers whose tables an exported graph needs."""
+        return (self.tokenizer, *([self.context.tokenizer] if self.context else []))
 
     def grams(self, texts: Any) -> dict[str, tf.RaggedTensor]:
         """Return the n-gram ids of texts, string[B], as ragged int32 [B, (N)] by name."""
@@ -54,7 +65,14 @@ class TextFeatures:
     def dense(self, texts: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return all features of texts, string[B], padded with 0: the inputs of the model."""
         grams = {name: ids.to_tensor(0) for name, ids in self.grams(texts).items()}
-        return {"tokens": self.tokenizer(texts), **grams}
+        return {"tokens": self.tokenizer(texts), **grams, **dense(self.in_context(texts))}
+
+    def in_context(self, texts: tf.Tensor) -> dict[str, tf.RaggedTensor]:
+        """Return what the language model reads of texts, string[B]; nothing if there is none."""
+        if self.context is None:
+            return {}
+        tokens = self.tokenizer.split(texts)
+        return self.context.of_texts(texts, tokens, self.tokenizer.max_tokens)
 
     def count_cut(self, lengths: np.ndarray) -> None:
         """Count texts, and those that `max_tokens` cuts, by their whole lengths int[B]."""
@@ -77,6 +95,8 @@ class TextFeatures:
         self.count_cut(lengths.numpy())
         largest = len(self.tokenizer.vocabulary or ())
         columns = {"tokens": flat_ids(ids, largest)}
+        if self.context is not None:
+            columns |= self.context.columns(self.in_context(strings))
         if with_grams:
             for name, grams in self.grams(strings).items():
                 columns[name] = flat_ids(grams, BUCKETS)

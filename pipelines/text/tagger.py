@@ -3,7 +3,8 @@
     word, characters, casing, affixes -> recurrent stack -> scores of tags -> CRF -> best path
 
 (Huang et al., 2015; Ma & Hovy, 2016.) All outputs are of the decoder: the path and what its
-confidences are computed from. What `fit` trains ends before it.
+confidences are computed from. What `fit` trains ends before it. With a language model, what it
+remembers at the end of each word is part of the word's vector (Akbik et al., 2018).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pipelines.layers.tag_constraints import allowed_transitions
 from pipelines.layers.tokens import SpellingEncoder, SummedEmbedding
 from pipelines.layers.weighted_sum import WeightedSum
 from pipelines.text.capital_habits import HABITS
+from pipelines.text.contextual_model import contextual_vectors, set_language_model
 from pipelines.text.feature_sizes import (
     AFFIX_BUCKETS,
     AFFIXES,
@@ -43,8 +45,8 @@ def build(
     """Build the whole model.
 
     Inputs, each padded with 0: "words" int32[B, T] and, by setting, "characters" int32[B, T, C],
-    "casing" and "habits" int32[B, T], "affixes" int32[B, T, A]. Outputs: see `PathDecoder`.
-    `portable` leaves out cuDNN kernels.
+    "casing" and "habits" int32[B, T], "affixes" int32[B, T, A]; of a language model those of
+    `ContextualVectors`. Outputs: see `PathDecoder`. `portable` leaves out cuDNN kernels.
     """
     words = keras.Input((None,), dtype="int32", name="words")
     mask = ops.not_equal(words, 0)
@@ -54,6 +56,8 @@ def build(
         if found is not None:
             inputs.append(found[0])
             vectors.append(found[1])
+    reading, context = contextual_vectors(config, artifacts.context, portable=portable)
+    inputs, vectors = [*inputs, *reading], [*vectors, *context]
     states = keras.layers.Concatenate(name="tokens")(vectors)
     kernels = {"use_cudnn": False} if portable else {}
     states = RecurrentStack.from_run_config(config, **kernels)(states, mask=mask)
@@ -174,7 +178,7 @@ def warm_start(
     artifacts: TaggerArtifacts,
     texts: Sequence[Ragged],
 ) -> None:
-    """Set word vectors before gradient descent: given ones, or learned from `texts`.
+    """Set word vectors, given or learned from `texts`, and the language model, before training.
 
     Args:
         model: what `build` returned.
@@ -192,3 +196,4 @@ def warm_start(
         positional=True,
         unit_length=True,
     )
+    set_language_model(model, config, artifacts.context)

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from pipelines.config import fingerprint
+from pipelines.text.contextual import Context
 from pipelines.text.vocabulary import Vocabulary
 
 
@@ -25,6 +26,7 @@ class TaggerArtifacts:
         contractions: written form -> the words it stands for ("do" -> "de", "o").
         habits: how often each word is capitalised, by id (see `capital_habits`), int32[V].
         settings: what decides how tokens are encoded and tags are read, as plain JSON.
+        context: a language model that reads the tokens first, if there is one.
     """
 
     words: Vocabulary
@@ -33,6 +35,7 @@ class TaggerArtifacts:
     contractions: Mapping[str, tuple[str, ...]]
     habits: np.ndarray
     settings: Mapping[str, Any]
+    context: Context | None = None
 
     def save(self, folder: Path) -> None:
         """Write vocabulary.txt, characters.txt, labels.txt, capital_habits.txt, tagger.json."""
@@ -43,6 +46,8 @@ class TaggerArtifacts:
         content = {"settings": dict(self.settings), "contractions": dict(self.contractions)}
         text = json.dumps(content, indent=1, ensure_ascii=False)
         (folder / "tagger.json").write_text(text, encoding="utf-8")
+        if self.context is not None:
+            self.context.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -55,6 +60,7 @@ class TaggerArtifacts:
             {written: tuple(words) for written, words in content["contractions"].items()},
             np.loadtxt(folder / "capital_habits.txt", np.int32, ndmin=1),
             content["settings"],
+            Context.load(folder),
         )
 
     def fingerprint(self) -> str:
@@ -62,7 +68,8 @@ class TaggerArtifacts:
         vocabularies = (self.words, self.characters, self.labels)
         parts = [vocabulary.fingerprint for vocabulary in vocabularies]
         learned = [dict(self.contractions), self.habits.tolist(), dict(self.settings)]
-        return fingerprint([*parts, *learned])
+        context = [self.context.fingerprint()] if self.context else []
+        return fingerprint([*parts, *learned, *context])
 
     def describe(self) -> dict[str, Any]:
         """Return sizes and hashes for the log and the manifest."""
@@ -72,4 +79,5 @@ class TaggerArtifacts:
             "characters": len(self.characters),
             "contractions": len(self.contractions),
             "labels": len(self.labels),
+            **(self.context.describe() if self.context else {}),
         }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from pipelines.config import TextConfig, require
+from pipelines.config import require
 from pipelines.datasets.tagged import TaggedOptions
+from pipelines.text.contextual_config import ContextualConfig
 
 CharacterEncoder = Literal["cnn", "lstm", "none"]
 Decoder = Literal["crf", "softmax"]
@@ -14,7 +15,7 @@ SpanScheme = Literal["bioes", "bio"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaggerConfig(TextConfig, TaggedOptions):
+class TaggerConfig(ContextualConfig, TaggedOptions):
     """Settings of a recurrent tagger."""
 
     epochs: int = 8

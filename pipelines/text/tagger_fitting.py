@@ -10,6 +10,7 @@ from pipelines.datasets.splits import Splits
 from pipelines.datasets.tag_schemes import spans_of, to_bioes
 from pipelines.datasets.tagged import TaggedSentence
 from pipelines.text.capital_habits import capital_habits, lowered
+from pipelines.text.contextual import read_context
 from pipelines.text.contractions import learn_contractions
 from pipelines.text.fitting import fit_vocabulary
 from pipelines.text.hyphens import joins_hyphens
@@ -50,6 +51,7 @@ def fit_tagger_artifacts(
         contractions=learn_contractions(splits.train),
         habits=capital_habits(texts, words, lowercase=config.lowercase),
         settings=settings,
+        context=read_context(config),
     )
 
 

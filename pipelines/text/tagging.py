@@ -19,7 +19,8 @@ from pipelines.datasets.tagged import TaggedSentence, load_tagged, load_tagged_t
 from pipelines.datasets.tagged_checks import check_tagged
 from pipelines.datasets.unlabelled import with_unlabelled, without_sentences_in
 from pipelines.progress import FetchProgress
-from pipelines.task import Evaluation, Outputs, Predict, Prepared
+from pipelines.task import Evaluation, Outputs, Predict, Prepared, Task
+from pipelines.text.contextual import read_context, without_context
 from pipelines.text.tagger_artifacts import TaggerArtifacts
 from pipelines.text.tagger_config import TaggerConfig
 from pipelines.text.text_task import TextTask
@@ -44,6 +45,10 @@ class Tagging(TextTask[TaggedSentence, TaggerConfig]):
     target: ClassVar[str] = "tags"
     spans: ClassVar[bool]
     unlabelled_of: ClassVar[Mapping[str, str]] = {}
+
+    def begin(self) -> None:
+        """Look at the language model, if one is named."""
+        read_context(self.config)
 
     def load_data(self, source: str, folders: Folders) -> Splits[TaggedSentence]:
         """Read tagged sentences, and unlabelled text as extra rows."""
@@ -131,6 +136,10 @@ class Tagging(TextTask[TaggedSentence, TaggerConfig]):
         if self.spans:
             validation = TaggerValidation(model, prepared.artifacts, spans=True)
             favour_spans(model, validation, batches)
+
+    def counterparts(self, prepared: Prepared) -> dict[str, tuple[Task[Any, Any], Prepared]]:
+        """Return the task without its language model, if it has one."""
+        return without_context(self, prepared)
 
     def objective(self, model: keras.Model, artifacts: TaggerArtifacts) -> Objective:
         """Return the likelihood of the gold tags; validate by decoding, as the model is used."""

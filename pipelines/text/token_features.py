@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from pipelines.corpus import Ragged
 from pipelines.text.clues import clues
+from pipelines.text.contextual_features import ContextFeatures, dense
 from pipelines.text.feature_sizes import AFFIX_BUCKETS, CLUE_BUCKETS
 from pipelines.text.tagger_artifacts import TaggerArtifacts
 from pipelines.text.token_hashes import affixes, of_distinct
@@ -55,11 +56,12 @@ class TokenFeatures:
         self.width = artifacts.settings["max_characters"]
         self.habits = tf.constant(artifacts.habits)
         self.linear = artifacts.settings["linear"]
+        self.context = ContextFeatures(artifacts.context) if artifacts.context else None
 
     @property
     def layers(self) -> tuple[Tokenizer, ...]:
         """The layers whose tables an exported graph needs."""
-        return (self.words, self.characters)
+        return (self.words, self.characters, *([self.context.tokenizer] if self.context else []))
 
     def ragged(self, tokens: tf.RaggedTensor) -> dict[str, tf.RaggedTensor]:
         """Return features of tokens, string ragged [B, (T)].
@@ -86,7 +88,11 @@ class TokenFeatures:
         empty = tf.cast(tokens.row_lengths() == 0, tf.int64)
         stand_in = tf.fill([tf.reduce_sum(empty)], _NO_TOKEN)
         filled = tf.concat([tokens, tf.RaggedTensor.from_row_lengths(stand_in, empty)], axis=1)
-        return {name: values.to_tensor(0) for name, values in self.ragged(filled).items()}
+        return dense(self.ragged(filled) | self.in_context(filled))
+
+    def in_context(self, tokens: tf.RaggedTensor) -> dict[str, tf.RaggedTensor]:
+        """Return what the language model reads of tokens [B, (T)]; nothing if there is none."""
+        return self.context.of_tokens(tokens) if self.context else {}
 
     def _characters(self, tokens: tf.Tensor) -> tf.Tensor:
         """Number the characters of tokens, string[N]: int32[N, C], padded with 0."""
@@ -111,12 +117,13 @@ class TokenFeatures:
 
     def encode(self, sentences: Sequence[Sequence[str]]) -> dict[str, Ragged]:
         """Return the features of a chunk of sentences as flat arrays."""
-        features = self.ragged(ragged_tokens(sentences))
+        tokens = ragged_tokens(sentences)
         lengths = np.array([len(sentence) for sentence in sentences])
-        return {
+        columns = {
             name: Ragged.of_ids(values.flat_values, lengths, self._largest(name))
-            for name, values in features.items()
+            for name, values in self.ragged(tokens).items()
         }
+        return columns | (self.context.columns(self.in_context(tokens)) if self.context else {})
 
 
 def ragged_tokens(sentences: Sequence[Sequence[str]]) -> tf.RaggedTensor:
