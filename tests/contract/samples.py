@@ -129,12 +129,30 @@ def translation(folder):
     return str(path)
 
 
+SCENE = ["the dog sees a cat.", "a cat leaves the house.", "the king loves rain.", "no one sings."]
+
+
+def language_model(folder):
+    """Short scenes of the same sentences in the same order, one a file, in a folder."""
+    scenes = folder / "scenes"
+    scenes.mkdir()
+    for number in range(14):
+        lines = [SCENE[(number + place) % len(SCENE)] for place in range(12)]
+        (scenes / f"{number:02}.txt").write_text("\n".join([f"SCENE {number}", *lines, ""]))
+    return str(scenes)
+
+
 TAGGER = {"embedding_size": 8, "affix_size": 4, "character_units": 3, "character_size": 4, **TINY}
 
 FORECASTER = {
     "series_column": "series", "targets": ("load",), "past_covariates": ("wind", "sky"),
     "known_covariates": ("price",), "static_covariates": ("region",), "history": 24, "horizon": 6,
     "season": 12, "decoder_units": 8, **TINY,
+}  # fmt: skip
+
+WRITER = {
+    "embedding_size": 8, "window": 16, "valid_share": 0.15, "test_share": 0.15, "fast": False,
+    **TINY,
 }  # fmt: skip
 
 TRANSLATOR = {
@@ -144,6 +162,7 @@ TRANSLATOR = {
 
 SAMPLES = {
     "forecasting": (forecasting, FORECASTER),
+    "language_model": (language_model, WRITER),
     "ner": (ner, TAGGER),
     "pos": (pos, TAGGER),
     "sentiment": (sentiment, {"embedding_size": 8, **TINY}),
