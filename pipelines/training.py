@@ -23,6 +23,8 @@ from pipelines.config import RunConfig
 from pipelines.errors import TrainingError
 from pipelines.evaluation.scores import Better
 from pipelines.feeding import as_dataset, evaluate_model
+from pipelines.layers.gradient_gate import check_unfreezing, unfreeze
+from pipelines.optimizing import compile_model, is_averaging_due, optimizer_of, plateau_rate
 from pipelines.progress import TrainingProgress
 from pipelines.trainstate import TrainState, Weights, restore_weights, snapshot_weights
 
@@ -56,7 +58,8 @@ class Objective:
 class TrainingResult:
     """What a training run did; the model holds the best epoch's weights.
 
-    With `averaged_epochs` it holds the mean of the weights of so many last epochs instead.
+    With `averaged_epochs` it holds the mean of the weights of so many last epochs instead. The
+    weights of epochs from `averaged_from` on are means themselves, where averaging was triggered.
     """
 
     history: list[dict[str, float]]
@@ -65,6 +68,7 @@ class TrainingResult:
     tokens_per_second: float
     resumed_from_epoch: int | None
     averaged_epochs: int = 0
+    averaged_from: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the `training` entry of report.json."""
@@ -73,6 +77,7 @@ class TrainingResult:
             "epochs": len(self.history),
             "best_epoch": self.best_epoch,
             "averaged_epochs": self.averaged_epochs,
+            "averaged_from": self.averaged_from,
             "tokens_per_second": round(self.tokens_per_second),
             "resumed_from_epoch": self.resumed_from_epoch,
             "history": self.history,
@@ -83,38 +88,6 @@ class Interrupted(TrainingError):
     """Ctrl-C: the training state was saved."""
 
     exit_code = 130
-
-
-def compile_model(
-    model: keras.Model, objective: Objective, config: RunConfig, steps_per_epoch: int
-) -> None:
-    """Attach the optimizer, learning-rate schedule, clipping, loss and metrics."""
-    optimizer = keras.optimizers.AdamW(
-        learning_rate=_schedule(config, config.epochs * steps_per_epoch),
-        weight_decay=config.weight_decay,
-        global_clipnorm=config.clip_norm or None,
-        use_ema=config.weight_average > 0,
-        ema_momentum=config.weight_average or 0.99,
-    )
-    # jit_compile="auto" turns XLA on, which costs a compilation per batch shape on CPU.
-    model.compile(
-        optimizer=optimizer,
-        loss=objective.loss,
-        weighted_metrics=objective.metrics,
-        jit_compile=keras.backend.backend() == "jax",
-    )
-
-
-def _schedule(config: RunConfig, steps: int) -> Any:
-    warmup = max(1, round(config.warmup * steps))
-    if config.schedule == "constant":
-        return config.learning_rate
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0,
-        warmup_target=config.learning_rate,
-        warmup_steps=warmup,
-        decay_steps=max(1, steps - warmup),
-    )
 
 
 class Trainer:
@@ -149,7 +122,9 @@ class Trainer:
         Raises:
             Interrupted: Ctrl-C was pressed; the state is saved and `resume=True` goes on.
             TrainingError: the loss is not finite, or the saved state does not fit the model.
+            ConfigError: layers are to be unfrozen, and the model has no gate or too many.
         """
+        check_unfreezing(self.model, self.config.unfreeze_every, self.config.epochs)
         compile_model(self.model, self.objective, self.config, len(train))
         self.model.optimizer.build(self.model.trainable_variables)
         if resume and self.checkpoint.exists():
@@ -166,9 +141,24 @@ class Trainer:
 
     def _finished(self) -> bool:
         state = self.state
-        return state.epoch >= self.config.epochs or state.epochs_since_best > self.config.patience
+        return state.epoch >= self.config.epochs or state.epochs_waited > self.config.patience
+
+    def _set_out(self) -> None:
+        """Set what depends on the epoch, from the saved state alone: frozen layers and the rate."""
+        state, config = self.state, self.config
+        if config.unfreeze_every:
+            opened = unfreeze(self.model, state.epoch, config.unfreeze_every)
+            state.patient_from = max(state.patient_from, opened)
+        if config.schedule == "plateau":
+            rate = plateau_rate(config, self._values(), self.objective.improves)
+            optimizer_of(self.model).learning_rate.assign(rate)
+
+    def _values(self) -> list[float]:
+        """Return the validation values of all epochs so far."""
+        return [row[f"valid_{self.objective.monitor}"] for row in self.state.history]
 
     def _epoch(self, train: Batches, valid: Batches, interrupt: _DeferInterrupt) -> None:
+        self._set_out()
         plan = train.epoch(self.state.epoch, start=self.state.batch)
         started = time.perf_counter()
         watcher = _Watcher(self, plan, interrupt)
@@ -190,7 +180,17 @@ class Trainer:
         self._close_epoch(loss, self.objective.validate(self.model, valid), seconds)
         if watcher.trained:  # `fit` left the averaged weights in place, which were validated
             restore_weights(self.model, watcher.trained)
+        self._trigger_averaging()
         self.state.save(self.checkpoint, self.model)
+
+    def _trigger_averaging(self) -> None:
+        optimizer, interval = optimizer_of(self.model), self.config.triggered_averaging
+        if not interval or optimizer.averaging:
+            return
+        if is_averaging_due(interval, self._values(), self.objective.improves):
+            optimizer.trigger()
+            self.state.averaged_from = self.state.epoch + 1
+            self.state.patient_from = self.state.epoch
 
     def _close_epoch(self, loss: float, validation: dict[str, float], seconds: float) -> None:
         state = self.state
@@ -231,6 +231,7 @@ class Trainer:
             tokens_per_second=train.tokens * len(self.state.history) / max(seconds, 1e-9),
             resumed_from_epoch=resumed,
             averaged_epochs=self.state.averaged,
+            averaged_from=self.state.averaged_from,
         )
 
     def discard(self) -> None:
@@ -269,7 +270,7 @@ class _Watcher(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         del epoch
         self.loss = float((logs or {})["loss"])
-        if self._trainer.config.weight_average:
+        if optimizer_of(self._trainer.model).averaging:  # `fit` puts the average in their place
             self.trained = snapshot_weights(self._trainer.model)
 
 

@@ -15,7 +15,17 @@ import numpy as np
 from pipelines.errors import TrainingError
 
 Weights = list[np.ndarray]
-_PLAIN = ("epoch", "batch", "seconds", "best_epoch", "best_value", "averaged", "history")
+_PLAIN = (
+    "epoch",
+    "batch",
+    "seconds",
+    "best_epoch",
+    "best_value",
+    "averaged",
+    "averaged_from",
+    "patient_from",
+    "history",
+)
 
 
 @dataclass
@@ -24,6 +34,8 @@ class TrainState:
 
     `recent` are the weights of the last epochs, the latest at the end, where they are averaged;
     `averaged` is of how many epochs the best weights are the mean, 0 if they are an epoch's own.
+    `averaged_from` is the first epoch whose weights are a mean of iterates, if averaging was
+    triggered; `patient_from` is the number of epochs done when patience was last counted anew.
     """
 
     epoch: int = 0
@@ -32,14 +44,16 @@ class TrainState:
     best_epoch: int = 0
     best_value: float | None = None
     averaged: int = 0
+    averaged_from: int | None = None
+    patient_from: int = 0
     best_weights: Weights = field(default_factory=list)
     recent: list[Weights] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
 
     @property
-    def epochs_since_best(self) -> int:
-        """Finished epochs since the best one."""
-        return len(self.history) - self.best_epoch
+    def epochs_waited(self) -> int:
+        """Finished epochs since the best one, or since patience was last counted anew."""
+        return len(self.history) - max(self.best_epoch, self.patient_from)
 
     def save(self, path: Path, model: keras.Model, *, elapsed: float = 0.0) -> None:
         """Write the state and the model's variables, replacing the file in one step.
@@ -100,13 +114,21 @@ def _state_variables(model: keras.Model) -> list[Any]:
     return [*model.variables, *model.optimizer.variables]
 
 
+def _settle(model: keras.Model) -> None:
+    """Give the variables their values back, which JAX keeps to itself within an epoch."""
+    if keras.backend.backend() == "jax":
+        model.jax_state_sync()
+
+
 def snapshot_state(model: keras.Model) -> Weights:
     """Copy all variables that decide how training goes on."""
+    _settle(model)
     return [keras.ops.convert_to_numpy(variable) for variable in _state_variables(model)]
 
 
 def snapshot_weights(model: keras.Model) -> Weights:
     """Copy the model's weights."""
+    _settle(model)
     return [np.array(value) for value in model.get_weights()]
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from pipelines.errors import ConfigError
+
 
 @keras.saving.register_keras_serializable(package="pipelines")
 class GradientGate(keras.layers.Layer):
@@ -59,7 +61,40 @@ def gradient_gates(model: keras.Model) -> list[GradientGate]:
     return sorted(gates, key=lambda gate: gate.number)
 
 
-def open_gates(model: keras.Model, due: int) -> None:
-    """Open the gates numbered up to `due` and close the others."""
-    for gate in gradient_gates(model):
+def unfreeze(model: keras.Model, epoch: int, every: int) -> int:
+    """Open the gates that are due before an epoch, and close the others.
+
+    Args:
+        model: has at least one gate.
+        epoch: counted from 0.
+        every: gate n opens before epoch n * every.
+
+    Returns:
+        The epoch before which the last of the open gates opened; 0 if all are closed.
+    """
+    gates, due = gradient_gates(model), epoch // every
+    for gate in gates:
         gate.open.assign(float(gate.number <= due))
+    return every * min(due, gates[-1].number)
+
+
+def check_unfreezing(model: keras.Model, every: int, epochs: int) -> None:
+    """Check that all gates of a model open in time; with `every` 0 there is nothing to check.
+
+    Raises:
+        ConfigError: the model has no gate, or a gate would never open.
+    """
+    gates = gradient_gates(model)
+    if not every:
+        return
+    if not gates:
+        raise ConfigError(
+            f"option --unfreeze-every is {every}, but no layer of this model can be frozen; it "
+            "must be 0 unless the model starts from a pretrained one: leave it out"
+        )
+    needed = every * gates[-1].number + 1
+    if epochs < needed:
+        raise ConfigError(
+            f"option --epochs is {epochs}; with --unfreeze-every {every} it must be at least "
+            f"{needed}, or some of the {len(gates)} frozen parts would never be trained"
+        )
