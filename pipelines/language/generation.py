@@ -60,8 +60,8 @@ class Generation:
     """The endpoints of a language model that write.
 
     Args:
-        layer: a built `LanguageModel`, or what has `start`, `read` and `step` like it.
-        tokenizer: numbers texts, with neither BOS nor EOS.
+        layer: a built `LanguageModel`, or what has `start`, `states` and `step` like it.
+        tokenizer: numbers texts, cutting none.
         block: tokens written between two rounds of the outer loop.
     """
 
@@ -188,11 +188,16 @@ class Generation:
 
     def _begin(self, prompt: tf.Tensor) -> Ahead:
         ids = self.tokenizer.encode(prompt)
-        # The tokenizer gives an empty text one unknown token, where BOS is enough.
+        # An empty text may be one unknown token, where BOS is enough.
         real = tf.gather(tf.strings.length(prompt) > 0, ids.value_rowids())
-        ids = tf.ragged.boolean_mask(ids, ids.with_flat_values(real))
+        values = ids.flat_values
+        text = ids.with_flat_values(real & (values != BOS) & (values != EOS))
         column = tf.fill([tf.shape(prompt)[0], 1], BOS)
-        return self._reader.read(tf.concat([column, ids], axis=1))
+        ids = tf.concat([column, tf.ragged.boolean_mask(ids, text)], axis=1)
+        ahead = self._reader.read(ids)
+        # A prompt that ends within a character has shown its bytes: they are not held back.
+        shown = tf.range(HISTORY, 0, -1) <= self._texts.held(ahead.history[:, 0])[:, None]
+        return ahead._replace(history=tf.where(shown[:, None], PAD, ahead.history))
 
     def _write(
         self,

@@ -23,7 +23,6 @@ class TinyLanguage:
         self.inner = (random.normal(size=(units, units)) * 0.7).astype("float32")
         self.output = (random.normal(size=(units, size)) * spread).astype("float32")
         self.bias = np.zeros(size, "float32") if bias is None else bias.astype("float32")
-        self.reads = 0
 
     def start(self, rows):
         return [tf.zeros([rows, self.units]), tf.zeros([rows, 2], tf.int32)]
@@ -33,15 +32,16 @@ class TinyLanguage:
         hidden = tf.tanh(tf.gather(self.input, tokens) + hidden @ self.inner)
         return hidden @ self.output + self.bias, [hidden, counts + 1]
 
-    def read(self, tokens, state):
-        self.reads += 1
+    def states(self, tokens, state, training=False, mask=None):
+        mask = tf.ones_like(tokens, tf.bool) if mask is None else mask
 
-        def one(carry, token):
-            return self.step(token, carry[1])
+        def one(state, read):
+            token, real = read
+            _, after = self.step(token, state)
+            return [tf.where(real[:, None], new, old) for new, old in zip(after, state)]
 
-        start = (tf.zeros([tf.shape(tokens)[0], self.size]), state)
-        logits, states = tf.scan(one, tf.transpose(tokens), start)
-        return tf.transpose(logits, [1, 0, 2]), [leaf[-1] for leaf in states]
+        states = tf.scan(one, (tf.transpose(tokens), tf.transpose(mask)), state)
+        return tf.transpose(states[0], [1, 0, 2]), [leaf[-1] for leaf in states]
 
     def logits(self, ids):
         """Logits of what follows each of ids, BOS before them, float64."""
