@@ -42,6 +42,9 @@ class Streams(Batches):
         window: steps of a window, with a seed their mean but for the halved ones.
         seed: of order and lengths; None for evaluation, which reads every token once.
         jitter: draw the lengths of windows, as Merity et al. (2018, sec. 4.1) do.
+        scaled: weigh a drawn window by its length divided by `window`. The authors scale the rate
+            of the step by it; with sgd that is the same but for the clipping of gradients, while
+            Adam's steps stay as large and only what they point to is weighed.
 
     Raises:
         DataError: there are fewer than two tokens for a stream.
@@ -57,11 +60,13 @@ class Streams(Batches):
         window: int,
         seed: int | None,
         jitter: bool = True,
+        scaled: bool = False,
     ) -> None:
         self.corpus, self.inputs, self.target = corpus, inputs, target
         self.streams, self.window = streams, window
         self.lengths = corpus.lengths(target)
         self._seed, self._jitter = seed, jitter
+        self.weighs_lengths = scaled and jitter and seed is not None
         self._total = total = int(self.lengths.sum(dtype=np.int64))
         if total < FEWEST_STEPS * streams:
             raise DataError(
@@ -158,7 +163,9 @@ class StreamPlan(EpochPlan):
         read = self.batches
         inputs = {name: read.at(name, places) * real for name in read.inputs if name != KEEP}
         inputs[KEEP] = np.full(len(places), np.float32(first > 0))
-        return inputs, read.at(read.target, places) * real, np.ones(len(places), np.float32)
+        weight = steps / read.window if read.weighs_lengths else 1.0
+        weights = np.full(len(places), weight, np.float32)
+        return inputs, read.at(read.target, places) * real, weights
 
     def __iter__(self) -> Iterator[tuple[Batch, np.ndarray, np.ndarray]]:
         return (self[index] for index in range(len(self)))

@@ -149,3 +149,11 @@ def test_too_few_tokens_for_the_streams_are_refused(tmp_path_factory):
         DataError, match="corpus: 7 tokens for 4 streams; expected at least 8: use fewer streams"
     ):
         Streams(corpus, streams=4, window=9, seed=1)
+
+
+def test_windows_may_be_weighed_by_their_length(corpus):
+    plan = Streams(corpus, streams=2, window=50, seed=1, scaled=True).epoch(0)
+    for (_, steps), (_, _, weights) in zip(plan.rows, plan, strict=True):
+        np.testing.assert_allclose(weights, [steps / 50] * 2)
+    for _, _, weights in Streams(corpus, streams=2, window=50, seed=None, scaled=True).epoch(0):
+        np.testing.assert_array_equal(weights, [1, 1])
