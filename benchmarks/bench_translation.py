@@ -21,12 +21,11 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from common import ROOT, CommandFailed, measure
+from common import ROOT, CommandFailed, measure, peak_mb, spread
 
 sys.path.insert(0, str(ROOT))
 
@@ -161,12 +160,12 @@ def compare(case: Case, repeats: int) -> bool:
         same = sum(map(str.__eq__, answers[name], answers[OURS]))
         agreed &= same >= 0.99 * len(case.texts)  # rounding may turn a near tie
         each = [taken / len(case.texts) for taken in times]
-        line = f"  {name:32} {_spread([1 / one for one in each], '7.2f')} texts/s"
+        line = f"  {name:32} {spread([1 / one for one in each], '7.2f')} texts/s"
         if case.singly:
-            line = f"  {name:32} {_spread([1000 * one for one in each], '7.0f')} ms a text"
+            line = f"  {name:32} {spread([1000 * one for one in each], '7.0f')} ms a text"
         ratios = [other / own for other, own in zip(times, seconds[OURS], strict=True)]
         same_of = f"same {same} of {len(case.texts)}"
-        print(f"{line}   time / ours {_spread(ratios, '6.2f')}   {same_of}", flush=True)
+        print(f"{line}   time / ours {spread(ratios, '6.2f')}   {same_of}", flush=True)
     return agreed
 
 
@@ -174,10 +173,6 @@ def _run(case: Case, system: Translate) -> list[str]:
     if case.singly:
         return [system([text])[0] for text in case.texts]
     return system(case.texts)
-
-
-def _spread(values: list[float], form: str) -> str:
-    return f"{median(values):{form}} [{min(values):{form}} {max(values):{form}}]"
 
 
 def request_memory(subject: Subject, home: Path) -> None:
@@ -201,15 +196,6 @@ def request(version: Path, file: Path) -> None:
     served.call({"text": json.loads(file.read_text())})
     seconds = time.perf_counter() - started
     print(f"peak {peak_mb():,.0f} MB, {before:,.0f} MB of it once loaded; {seconds:.1f} s")
-
-
-def peak_mb() -> float:
-    """Return the most memory this process has taken since it began.
-
-    `ru_maxrss`, which `measure` reports, would include the parent at the time of the fork.
-    """
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
 
 
 def training(subject: Subject, home: Path, repeats: int) -> None:
@@ -250,10 +236,10 @@ def training(subject: Subject, home: Path, repeats: int) -> None:
                 work[fast].append(time.process_time() - busy)
     ratios = [quick / slow for quick, slow in zip(speeds[True], speeds[False], strict=True)]
     for fast, name in ((True, "--fast"), (False, "stock recurrence")):
-        print(f"  {name:32} {_spread(speeds[fast], '8.0f')} tokens/s")
+        print(f"  {name:32} {spread(speeds[fast], '8.0f')} tokens/s")
     saved = [slow / quick for quick, slow in zip(work[True], work[False], strict=True)]
-    print(f"  {'ratio, wall time':32} {_spread(ratios, '8.2f')}")
-    print(f"  {'ratio, processor time':32} {_spread(saved, '8.2f')}", flush=True)
+    print(f"  {'ratio, wall time':32} {spread(ratios, '8.2f')}")
+    print(f"  {'ratio, processor time':32} {spread(saved, '8.2f')}", flush=True)
 
 
 def main() -> int:

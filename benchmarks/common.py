@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_SECONDS = 0.1
@@ -83,6 +84,20 @@ def measure(
             f"{''.join(lines)[-2000:]}"
         )
     return result
+
+
+def peak_mb() -> float:
+    """Return the most memory this process has taken since it began.
+
+    `ru_maxrss`, which `measure` reports, would include the parent at the time of the fork.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+
+
+def spread(values: list[float], form: str) -> str:
+    """Write the median of repeats, and the least and the largest in brackets."""
+    return f"{median(values):{form}} [{min(values):{form}} {max(values):{form}}]"
 
 
 class _Sampler(threading.Thread):
