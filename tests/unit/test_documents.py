@@ -1,9 +1,11 @@
 """Running text: what is read, how it is split, and what is refused."""
 
 import gzip
+import random
 import subprocess
 import sys
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +29,11 @@ from pipelines.datasets.storage import DataFolders
 from pipelines.errors import ConfigError, DataError
 
 
+@lru_cache(maxsize=1024)
 def prose(seed: int, characters: int = 3_000) -> str:
     """Return lines of words that no other seed gives."""
-    rng = np.random.default_rng(seed)
-    words = ["".join(chr(97 + int(it)) for it in rng.integers(0, 26, 5)) for _ in range(characters)]
+    letters = "".join(random.Random(seed).choices("abcdefghijklmnopqrstuvwxyz", k=characters))
+    words = [letters[start : start + 5] for start in range(0, characters, 5)]
     lines = [" ".join(words[start : start + 8]) for start in range(0, len(words), 8)]
     return "\n".join(lines)[:characters] + "\n"
 
