@@ -107,7 +107,8 @@ class _Averaging(keras.optimizers.Optimizer):
 
     def trigger(self) -> None:
         """Average the weights from the next step on."""
-        self.averaging_since.assign(self.iterations)
+        # By way of NumPy: under JAX two variables may not share a value.
+        self.averaging_since.assign(ops.convert_to_numpy(self.iterations))
 
     def _update_model_variables_moving_average(self, variables: list[Any]) -> None:
         if not self.triggered:
