@@ -69,11 +69,11 @@ def mean_square(states: Any, mask: Any = None) -> Any:
         states: float[B, T, H].
         mask: bool[B, T], True on real steps; None is all True.
     """
-    squares = ops.mean(ops.square(ops.cast(states, "float32")), axis=-1)
+    squares = ops.square(ops.cast(states, "float32"))
     if mask is None:
-        mask = ops.ones_like(squares)
-    real = ops.cast(mask, "float32")
-    return ops.sum(ops.where(real > 0, squares, 0.0)) / ops.maximum(ops.sum(real), 1.0)
+        return ops.sum(squares) / ops.maximum(ops.cast(ops.size(squares), "float32"), 1.0)
+    squares = ops.where(mask, ops.mean(squares, axis=-1), 0.0)
+    return ops.sum(squares) / ops.maximum(ops.sum(ops.cast(mask, "float32")), 1.0)
 
 
 def mean_square_change(states: Any, mask: Any = None) -> Any:

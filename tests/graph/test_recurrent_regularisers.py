@@ -245,3 +245,7 @@ def test_values_that_cannot_work_are_refused(option, value, allowed):
     named = "--" + option.replace("_", "-")
     with pytest.raises(ConfigError, match=f"option {named} is {value}; it must be {allowed}"):
         RunConfig(**{option: value})
+
+
+def test_penalties_of_no_steps_are_zero():
+    assert float(mean_square_change(np.ones((2, 1, 3), "float32"))) == 0
