@@ -90,7 +90,7 @@ def parse(
     """
     flat, config_type = tyro.conf.OmitArgPrefixes, task_type.config_type
     options = task_type.predict_options if verb == "predict" else _OPTIONS[verb]
-    fields: list[tuple[str, Any]] = [("options", Annotated[options, flat])]
+    fields: list[Any] = [("options", Annotated[options, flat])]
     if verb != "predict":  # an exported model carries its settings
         settings = _of_preset(task_name, config_type, arguments)
         fields.append(("settings", Annotated[config_type, flat], field(default=settings)))
@@ -105,9 +105,7 @@ def parse(
     return parsed.options, getattr(parsed, "settings", None) or config_type()
 
 
-def _of_preset(
-    task_name: str, config_type: type[RunConfig], arguments: Sequence[str]
-) -> RunConfig:
+def _of_preset(task_name: str, config_type: type[RunConfig], arguments: Sequence[str]) -> RunConfig:
     """Return the settings of a named preset, which other options then change.
 
     Raises:

@@ -125,8 +125,8 @@ class Task(ABC, Generic[E, C]):
         if self.config.limit is None:
             return splits
         # Evenly, since files are often sorted by label: their head would hold one label only.
-        most = self.config.limit
-        return replace(splits, **{name: evenly(rows, most) for name, rows in splits.named()})
+        train, valid, test = (evenly(rows, self.config.limit) for _, rows in splits.named())
+        return replace(splits, train=train, valid=valid, test=test)
 
     @abstractmethod
     def without_known(self, rows: Splits[E], training: Splits[E]) -> Splits[E]:

@@ -87,8 +87,8 @@ class LanguageModel(Task[Document, LanguageConfig]):
         if self.config.limit is None:
             return splits
         most = self.config.limit * PASSAGE
-        cut = {name: Rows.of(Document, _heads(rows, most)) for name, rows in splits.named()}
-        return replace(splits, **cut)
+        train, valid, test = (Rows.of(Document, _heads(rows, most)) for _, rows in splits.named())
+        return replace(splits, train=train, valid=valid, test=test)
 
     def without_known(self, rows: Splits[Document], training: Splits[Document]) -> Splits[Document]:
         """Leave out documents that stand in the training or validation split."""

@@ -1,14 +1,16 @@
-"""Dynamic evaluation: a language model that learns from a text while it is judged on it.
+"""A language model that learns from a text while it is judged on it.
 
-Every window is scored first and learned from afterwards, so that no token helps to predict itself
-(Mikolov et al., 2010, sec. 2.3; Krause et al., 2018). A compressor does the same.
+Every window is scored first and learned from afterwards, so that no token helps to predict itself.
+Two ways, alone or together: *dynamic evaluation* moves the weights by gradient descent (Mikolov et
+al., 2010, sec. 2.3; Krause et al., 2018), a *neural cache* remembers states and what came after
+them (Grave et al., 2017). A compressor learns as it reads too.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -17,73 +19,155 @@ from pipelines.layers.language_model import LanguageModel
 from pipelines.text.vocabulary import PAD
 
 WINDOW = 64  # tokens between two updates
+CACHE = 2_000  # states that the cache holds
+AT_ONCE = 2  # rows worked on side by side: steps of one row leave processors idle
 
 
-def adaptive_bits(
-    layer: LanguageModel, ids: tf.RaggedTensor, rate: tf.Tensor, decay: tf.Tensor
-) -> tf.Tensor:
-    """Return the bits of every token but the first; as `token_bits`, the weights moving along.
+class Adaptation(NamedTuple):
+    """How a model learns as it reads a row; each float32[B].
+
+    Attributes:
+        rate: how far one update goes along the gradient of the mean nats of a window; 0: none.
+        decay: share of the way back to the trained weights after every update.
+        share: λ, how far the cache is believed; 0: not at all.
+        sharpness: θ, by which the products of states are multiplied.
+    """
+
+    rate: Any
+    decay: Any
+    share: Any
+    sharpness: Any
+
+
+class Cache(NamedTuple):
+    """The last states of a row and the tokens that came after them: [N, H] and int32[N]."""
+
+    states: tf.Tensor
+    tokens: tf.Tensor
+
+
+class Reader(NamedTuple):
+    """What changes as a row is read: the model's state, its weights and the cache."""
+
+    state: Any
+    weights: list[tf.Tensor]
+    cache: Cache
+
+
+def adaptive_bits(layer: LanguageModel, ids: tf.RaggedTensor, how: Adaptation) -> tf.Tensor:
+    """Return the bits of every token but the first; as `token_bits`, the model moving along.
 
     A row begins with the trained weights and moves copies of them; the layer stays as it is.
 
     Args:
         layer: the language model.
         ids: rows that begin with BOS, int32 ragged [B, (T + 1)]; B may be 0.
-        rate: how far one update goes, float32 scalar.
-        decay: share of the way back to the trained weights after every update, float32 scalar.
+        how: it learns.
 
     Returns:
         float32[B, T], 0 at padding.
     """
     count = tf.cast(ids.nrows(), tf.int32)
-    written = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=[None])
+    written = tf.TensorArray(tf.float32, count + 1, infer_shape=False, element_shape=[None])
+    written = written.write(count, tf.zeros([0]))  # without rows there is no other
 
     def read(row: tf.Tensor, written: tf.TensorArray) -> Any:
-        return row + 1, written.write(row, _row_bits(layer, ids[row], rate, decay))
+        own = Adaptation(*(values[row] for values in how))
+        return row + 1, written.write(row, _row_bits(layer, ids[row], own))
 
     _, written = tf.while_loop(
-        lambda row, _: row < count, read, (0, written), parallel_iterations=1
+        lambda row, _: row < count, read, (0, written), parallel_iterations=AT_ONCE
     )
-    lengths = ids.row_lengths() - 1
-    return tf.RaggedTensor.from_row_lengths(written.concat(), lengths).to_tensor()
+    return tf.RaggedTensor.from_row_lengths(written.concat(), ids.row_lengths() - 1).to_tensor()
 
 
-def _row_bits(layer: LanguageModel, row: tf.Tensor, rate: tf.Tensor, decay: tf.Tensor) -> tf.Tensor:
-    """Read one row, int32[T + 1]: float32[T]."""
+def _row_bits(layer: LanguageModel, row: tf.Tensor, how: Adaptation) -> tf.Tensor:
+    """Read one row, int32[T + 1]: float32[T]; how it learns are scalars."""
     steps = tf.size(row) - 1
     blocks = (steps + WINDOW - 1) // WINDOW
     trained = [tf.convert_to_tensor(variable) for variable in layer.trainable_variables]
-    written = tf.TensorArray(tf.float32, blocks, infer_shape=False, element_shape=[None])
+    written = tf.TensorArray(tf.float32, blocks + 1, infer_shape=False, element_shape=[None])
+    written = written.write(blocks, tf.zeros([0]))
 
-    def read(number: tf.Tensor, state: Any, weights: Any, written: Any) -> Any:
-        block = row[None, number * WINDOW : (number + 1) * WINDOW + 1]
-        nats, state, gradients = _learn(layer, block, state, weights)
-        weights = [
-            now - rate * gradient + decay * (start - now)
-            for now, gradient, start in zip(weights, gradients, trained, strict=True)
-        ]
-        return number + 1, state, weights, written.write(number, nats[0])
+    def read(number: tf.Tensor, reader: Reader, written: Any) -> Any:
+        block = row[number * WINDOW : (number + 1) * WINDOW + 1]
+        nats, reader = _read_window(layer, block, reader, trained, how)
+        return number + 1, reader, written.write(number, nats / math.log(2))
 
+    empty = Cache(tf.zeros([CACHE, layer.width]), tf.fill([CACHE], PAD))
     *_, written = tf.while_loop(
         lambda number, *_: number < blocks,
         read,
-        (0, layer.start(1), trained, written),
+        (0, Reader(layer.start(1), trained, empty), written),
         parallel_iterations=1,
     )
-    return written.concat() / math.log(2)
+    return written.concat()
 
 
-def _learn(
-    layer: LanguageModel, block: tf.Tensor, state: Any, weights: Sequence[tf.Tensor]
-) -> tuple[tf.Tensor, Any, list[tf.Tensor]]:
-    """Return nats of a window float32[1, T], the state after it, and the gradients of the mean."""
+def _read_window(
+    layer: LanguageModel,
+    block: tf.Tensor,
+    reader: Reader,
+    trained: Sequence[tf.Tensor],
+    how: Adaptation,
+) -> tuple[tf.Tensor, Reader]:
+    """Score a window, int32[T + 1], then learn from it: nats float32[T] and the reader after."""
+    targets, weights = block[1:], reader.weights
     places = list(zip(layer.trainable_variables, weights, strict=True))
     with tf.GradientTape() as tape, keras.StatelessScope(state_mapping=places):
         tape.watch(weights)
-        logits, after = layer.read(block[:, :-1], state)
-        targets = block[:, 1:]
-        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-        nats = tf.where(targets == PAD, 0.0, nats)
+        states, after = layer.states(block[None, :-1], reader.state)
+        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, layer.logits(states)[0])
         loss = tf.reduce_mean(nats)
-    gradients = tape.gradient(loss, weights)
-    return nats, after, [tf.convert_to_tensor(gradient) for gradient in gradients]
+    moved = tf.cond(
+        how.rate > 0,
+        lambda: _moved(weights, tape.gradient(loss, weights), trained, how),
+        lambda: list(weights),
+    )
+    nats = tf.cond(
+        how.share > 0,
+        lambda: _with_cache(nats, states[0], targets, reader.cache, how),
+        lambda: nats,
+    )
+    return nats, Reader(after, moved, _remembered(reader.cache, states[0], targets))
+
+
+def _remembered(cache: Cache, states: tf.Tensor, targets: tf.Tensor) -> Cache:
+    """Put a window into the cache, and the oldest out."""
+    states = tf.concat([cache.states, states], axis=0)[-CACHE:]
+    tokens = tf.concat([cache.tokens, targets], axis=0)[-CACHE:]
+    return Cache(
+        tf.ensure_shape(states, cache.states.shape), tf.ensure_shape(tokens, cache.tokens.shape)
+    )
+
+
+def _moved(
+    weights: Sequence[tf.Tensor], gradients: Any, trained: Sequence[tf.Tensor], how: Adaptation
+) -> list[tf.Tensor]:
+    """Take a step against the gradients, and a share of the way back to the trained weights."""
+    return [
+        now - how.rate * tf.convert_to_tensor(gradient) + how.decay * (start - now)
+        for now, gradient, start in zip(weights, gradients, trained, strict=True)
+    ]
+
+
+def _with_cache(
+    nats: tf.Tensor, states: tf.Tensor, targets: tf.Tensor, cache: Cache, how: Adaptation
+) -> tf.Tensor:
+    """Mix a window's probabilities with those of the cache, which a state enters once it is past.
+
+    Grave et al., 2017, equation 3: a token is as likely as states like this one came before it.
+    """
+    steps = tf.size(targets)
+    keys = tf.concat([cache.states, states], axis=0)
+    tokens = tf.concat([cache.tokens, targets], axis=0)
+    alike = how.sharpness * tf.matmul(states, keys, transpose_b=True)  # [T, N + T]
+    past = tf.range(CACHE + steps)[None] < CACHE + tf.range(steps)[:, None]
+    past &= tokens[None] != PAD
+    alike = tf.where(past, alike, -1e30)
+    hit = tokens[None] == targets[:, None]
+    shares = tf.nn.softmax(alike)
+    found = tf.reduce_sum(tf.where(hit & past, shares, 0.0), axis=1)
+    known = tf.reduce_any(past, axis=1)
+    share = tf.where(known, how.share, 0.0)
+    return -tf.math.log((1.0 - share) * tf.exp(-nats) + share * found)

@@ -9,6 +9,7 @@ import tensorflow as tf
 from pipelines.corpus import EncodedCorpus
 from pipelines.datasets.documents import PASSAGE
 from pipelines.export.saved_model import Endpoint
+from pipelines.language.adapting import Adaptation, adaptive_bits
 from pipelines.language.artifacts import LanguageArtifacts
 from pipelines.language.encoding import tokenizer_of
 from pipelines.language.generation import Generation
@@ -52,24 +53,50 @@ class LanguageServing:
         self._names = list(artifacts.vocabulary.tokens)
 
     def endpoints(self) -> dict[str, Endpoint]:
-        """Return `serve`, `score`, `next` and those of `Generation`."""
+        """Return `serve`, `score`, `next`, `adapt` and those of `Generation`."""
         generation = Generation(self.layer, self.tokenizer)
         resources = (self.model, self.tokenizer)
         text = {"text": tf.TensorSpec([None], tf.string)}
+        choices = {name: tf.TensorSpec([None], tf.float32) for name in Adaptation._fields}
         return {
             "serve": Endpoint(self.serve, text, _SERVE, resources=resources),
             "score": Endpoint(self.score, text, _SCORE, resources=resources),
             "next": Endpoint(self.next, text, _NEXT, resources=resources),
+            "adapt": Endpoint(self.adapt, text | choices, _SERVE, resources=resources),
         } | generation.endpoints(resources)
 
     def serve(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return how many bits texts, string[B], take."""
         return self.weigh(self.tokenizer.encode(text))
 
+    def adapt(
+        self,
+        text: tf.Tensor,
+        rate: tf.Tensor,
+        decay: tf.Tensor,
+        share: tf.Tensor,
+        sharpness: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Return how many bits texts, string[B], take a model that learns as it reads.
+
+        Args:
+            text: string[B].
+            rate: float32[B]; this and the others are as in `Adaptation`.
+            decay: float32[B].
+            share: float32[B].
+            sharpness: float32[B].
+        """
+        ids = self.tokenizer.encode(text)
+        how = Adaptation(rate, decay, share, sharpness)
+        return self._summed(ids, adaptive_bits(self.layer, ids, how))
+
     def weigh(self, ids: tf.RaggedTensor) -> dict[str, tf.Tensor]:
         """Return how many bits numbered texts take: BOS, tokens, EOS; int32 ragged [B, (T)]."""
+        return self._summed(ids, token_bits(self.layer, ids))
+
+    def _summed(self, ids: tf.RaggedTensor, bits: tf.Tensor) -> dict[str, tf.Tensor]:
         targets = ids[:, 1:].to_tensor()
-        bits = self._bits(ids, targets)
+        bits = _of_text(bits, targets)
         widths = self.tokenizer.characters_per_token(targets)
         characters = tf.reduce_sum(widths, axis=1)
         passages = _passages(bits, widths)
@@ -81,17 +108,11 @@ class LanguageServing:
             "passage_bits": passages,
         }
 
-    def _bits(self, ids: tf.RaggedTensor, targets: tf.Tensor) -> tf.Tensor:
-        """Return the bits of every token of a text, float32[B, T]; the end costs nothing."""
-        bits = token_bits(self.layer, ids)
-        bits += UNKNOWN_BITS * tf.cast(targets == UNK, tf.float32)
-        return tf.where(targets == EOS, 0.0, bits)
-
     def score(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the bits of every token of texts, string[B]."""
         ids = self.tokenizer.encode(text)
         targets = ids[:, 1:].to_tensor()
-        bits = self._bits(ids, targets)[:, :-1]
+        bits = _of_text(token_bits(self.layer, ids), targets)[:, :-1]
         characters = tf.reduce_sum(self.tokenizer.characters_per_token(targets), axis=1)
         pieces = self.tokenizer.split(text).pieces.to_tensor("")
         return {
@@ -106,6 +127,12 @@ class LanguageServing:
         logits, _ = self.layer.step(prompt.last, prompt.state)
         probability, order = tf.math.top_k(tf.nn.softmax(logits), len(self._names))
         return {"tokens": tf.gather(tf.constant(self._names), order), "probability": probability}
+
+
+def _of_text(bits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """Add what it takes to say which unknown character it is; the end of a text costs nothing."""
+    bits += UNKNOWN_BITS * tf.cast(targets == UNK, tf.float32)
+    return tf.where(targets == EOS, 0.0, bits)
 
 
 def _share(bits: tf.Tensor, characters: tf.Tensor) -> tf.Tensor:

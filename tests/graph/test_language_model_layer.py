@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipelines.language.adapting import CACHE, Adaptation, adaptive_bits
 from pipelines.language.adapting import WINDOW as ADAPTING_WINDOW
-from pipelines.language.adapting import adaptive_bits
 from pipelines.language.reading import read_prompt, token_bits
 from pipelines.layers.language_model import CarriedReader, LanguageModel
 
@@ -109,40 +109,75 @@ def test_a_prompt_is_read_up_to_its_last_token(monkeypatch):
         np.testing.assert_allclose(got, layer(np.array([row], np.int32))[0, -1], atol=1e-5)
 
 
-def test_adapting_by_nothing_changes_nothing():
-    layer, texts = made(), rows(ADAPTING_WINDOW + 9, 5)
-    ids = tf.ragged.constant(texts, tf.int32)
-    zero = tf.constant(0.0)
-    found = adaptive_bits(layer, ids, zero, zero)
-    np.testing.assert_allclose(found, token_bits(layer, ids), atol=1e-4)
+@pytest.fixture(scope="module")
+def adapting():
+    """A layer, and its bits of texts as it learns; traced once."""
+    layer = made("gru, one-hot")
+    row = tf.TensorSpec([None], tf.float32)
+
+    @tf.function(input_signature=[tf.RaggedTensorSpec([None, None], tf.int32), *[row] * 4])
+    def weigh(ids, *how):
+        return adaptive_bits(layer, ids, Adaptation(*how))
+
+    def adapted(texts, *, rate=0.0, decay=0.0, share=0.0, sharpness=0.0):
+        how = [np.full(len(texts), value, np.float32) for value in (rate, decay, share, sharpness)]
+        return weigh(tf.ragged.constant(texts, tf.int32), *how).numpy()
+
+    return layer, adapted
 
 
-def test_adapting_learns_from_a_window_after_it_was_scored_and_leaves_the_layer_alone():
-    layer = made()
+def test_adapting_by_nothing_changes_nothing(adapting):
+    layer, adapted = adapting
+    texts = rows(ADAPTING_WINDOW + 9, 5)
+    plain = token_bits(layer, tf.ragged.constant(texts, tf.int32))
+    np.testing.assert_allclose(adapted(texts), plain, atol=1e-4)
+
+
+def test_adapting_learns_from_a_window_after_it_was_scored_and_leaves_the_layer_alone(adapting):
+    layer, adapted = adapting
     row = [2, *[5, 6, 7, 8] * (ADAPTING_WINDOW // 2)]
     before = [np.array(weight) for weight in layer.trainable_variables]
     still = plain_bits(layer, row)
-    ids = tf.ragged.constant([row, row], tf.int32)
-    rate, zero = tf.constant(0.5), tf.constant(0.0)
-    found = adaptive_bits(layer, ids, rate, zero).numpy()
+    found = adapted([row, row], rate=0.5, decay=0.1)
     np.testing.assert_allclose(found[0], found[1], atol=1e-5)  # rows do not learn of one another
     for weight, old in zip(layer.trainable_variables, before, strict=True):
         np.testing.assert_array_equal(weight, old)
-    np.testing.assert_allclose(found[0], eagerly(layer, row, 0.5), atol=1e-3)
     assert found[0][ADAPTING_WINDOW:].mean() < still[ADAPTING_WINDOW:].mean()
+    np.testing.assert_allclose(found[0], eagerly(layer, row, 0.5, 0.1), atol=1e-3)
+    for weight, old in zip(layer.trainable_variables, before, strict=True):
+        weight.assign(old)
 
 
-def eagerly(layer, row, rate):
+def eagerly(layer, row, rate, decay):
     """Do the same with the layer's own weights, which change."""
     bits, state = [], layer.start(1)
+    variables = layer.trainable_variables
+    trained = [np.array(variable) for variable in variables]
     for start in range(0, len(row) - 1, ADAPTING_WINDOW):
         block = tf.constant([row[start : start + ADAPTING_WINDOW + 1]])
         with tf.GradientTape() as tape:
             logits, state = layer.read(block[:, :-1], state)
             nats = tf.nn.sparse_softmax_cross_entropy_with_logits(block[:, 1:], logits)
             loss = tf.reduce_mean(nats)
-        variables = layer.trainable_variables
-        for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
-            variable.assign(variable - rate * tf.convert_to_tensor(gradient))
+        gradients = tape.gradient(loss, variables)
+        for variable, gradient, first in zip(variables, gradients, trained, strict=True):
+            now = np.array(variable)
+            step = rate * np.asarray(tf.convert_to_tensor(gradient))
+            variable.assign(now - step + decay * (first - now))
         bits.append(nats.numpy()[0] / math.log(2))
     return np.concatenate(bits)
+
+
+def test_the_cache_remembers_what_came_after_states_like_this_one(adapting):
+    (layer, adapted), share, sharpness = adapting, 0.3, 2.0
+    row = rows(ADAPTING_WINDOW + 20)[0]
+    found = adapted([row], share=share, sharpness=sharpness)[0]
+    states = np.asarray(layer.states(np.array([row[:-1]], np.int32), layer.start(1))[0])[0]
+    targets, plain = np.array(row[1:]), plain_bits(layer, row)
+    for step in (1, 7, ADAPTING_WINDOW, ADAPTING_WINDOW + 15):
+        alike = np.exp(sharpness * states[:step] @ states[step])
+        cached = alike[targets[:step] == targets[step]].sum() / alike.sum()
+        mixed = (1 - share) * 2 ** -plain[step] + share * cached
+        np.testing.assert_allclose(found[step], -math.log2(mixed), atol=1e-3)
+    np.testing.assert_allclose(found[0], plain[0], atol=1e-4)  # nothing is past yet
+    assert len(row) < CACHE
