@@ -134,8 +134,8 @@ def spaced_words(texts: Any, *, longest: int) -> tf.RaggedTensor:
     """Cut texts, string[B], into words, each with the one space before it, and whitespace runs.
 
     Nothing is lost: the parts of a text, string [B, (W)], put together are the text. A space
-    belongs to a word only where no other whitespace stands before it. Parts of more than
-    `longest` code points are cut again.
+    belongs to a word only where no other whitespace stands before it. U+2581 is a symbol here, as
+    any other. Parts of `longest` code points or more are cut again; none keeps more.
     """
     marked = tf.strings.regex_replace(valid_text(texts), f" ?(?:{UNIT})|[{_SPACE}]+", rb"\0" + _CUT)
     # A dot fits no ill-formed byte, so what it counts never reaches past a cut.

@@ -32,17 +32,20 @@ import tensorflow as tf
 assert tf.strings.lower("I", encoding="utf-8").numpy() != b"i", "the locale had no effect"
 loaded = tf.saved_model.load(sys.argv[1])
 texts = tf.constant(json.loads(sys.argv[2]))
-for level in ("word", "char", "subword"):
+for level in ("word", "char", "byte", "subword", "spaced"):
     result = getattr(loaded, level)(texts)
     written = [text.decode() for text in result["text"].numpy()]
     print(json.dumps([result["ids"].numpy().tolist(), result["starts"].to_list(), written]))
 """
+LEVELS = ("word", "char", "byte", "subword", "spaced")
 
 
 class Endpoint:
     def __init__(self, level: str) -> None:
-        vocabulary = fit_vocabulary([TEXTS[:2]], level=level, min_count=1)
-        self.tokenizer = Tokenizer(vocabulary, level=level, add_eos=True)
+        level, keeps = ("subword", True) if level == "spaced" else (level, False)
+        options = {"level": level, "keep_whitespace": keeps}
+        vocabulary = fit_vocabulary([TEXTS[:2]], min_count=1, **options)
+        self.tokenizer = Tokenizer(vocabulary, add_eos=True, **options)
 
     def __call__(self, texts: tf.Tensor) -> dict[str, tf.Tensor]:
         ids = self.tokenizer(texts)
@@ -56,7 +59,7 @@ class Endpoint:
 
 
 def test_a_process_with_only_tensorflow_under_a_turkish_locale_agrees(tmp_path: Path):
-    endpoints = {level: Endpoint(level) for level in ("word", "char", "subword")}
+    endpoints = {level: Endpoint(level) for level in LEVELS}
     archive = keras.export.ExportArchive()
     for level, endpoint in endpoints.items():
         archive.track(endpoint.tokenizer)
@@ -67,6 +70,6 @@ def test_a_process_with_only_tensorflow_under_a_turkish_locale_agrees(tmp_path: 
     run = subprocess.run(
         command, stdout=subprocess.PIPE, check=True, text=True, cwd=tmp_path, env=environment
     )
-    served = [json.loads(line) for line in run.stdout.strip().splitlines()[-3:]]
+    served = [json.loads(line) for line in run.stdout.strip().splitlines()[-5:]]
     assert served == [endpoint.as_lists(TEXTS) for endpoint in endpoints.values()]
     assert UNK not in endpoints["word"].tokenizer(tf.constant(TEXTS[:1])).numpy()

@@ -61,6 +61,16 @@ def test_any_tokens_survive_the_file(tmp_path_factory: pytest.TempPathFactory, t
     assert len(path.read_text(encoding="utf-8").splitlines()) == len(vocabulary)
 
 
+def test_bytes_have_one_vocabulary():
+    vocabulary = Vocabulary.of_bytes()
+    assert len(vocabulary) == 260 and vocabulary.tokens[:4] == RESERVED
+    assert [vocabulary.encode_token(name) for name in ("<0x00>", "<0x0A>", "<0xFF>")] == [
+        4,
+        14,
+        259,
+    ]
+
+
 def test_labels_need_no_reserved_tokens(tmp_path: Path):
     labels = Vocabulary.from_counts({"no": 2, "yes": 1}, reserved=())
     labels.save(tmp_path / "labels.txt")
@@ -137,6 +147,13 @@ def test_pieces_are_the_same_in_another_process():
 def test_no_piece_is_longer_than_the_graph_looks():
     pieces = learn_pieces({"▁" + "abcdefghij" * 4: 50}, min_count=1, max_size=200)
     assert max(map(len, pieces.tokens)) <= MAX_PIECE_CHARS
+
+
+def test_pieces_are_learned_from_words_that_hold_any_character():
+    words = {" new": 9, "\n\n": 9, "a\ue000b": 9, "\0\t": 9, "\ue001": 9, "<unk>": 9}
+    pieces = learn_pieces(words, min_count=2, max_size=60)
+    assert set(words) - {"<unk>"} <= set(pieces.tokens)
+    assert pieces.tokens.count("<unk>") == 1 and "nk>" in pieces
 
 
 def test_no_words_cannot_be_learned_from():
