@@ -19,8 +19,9 @@ from pipelines.workspace import Folders
 
 
 def trained_task(task: Task[Any, Any], manifest: Mapping[str, Any]) -> Task[Any, Any]:
-    """Return the task with the settings a model was trained with."""
-    return type(task)(config_from_json(task.config_type, manifest["config"]))
+    """Return the task with the settings a model was trained with, and those of evaluation."""
+    own = {name: getattr(task.config, name) for name in task.evaluation_settings}
+    return type(task)(config_from_json(task.config_type, {**manifest["config"], **own}))
 
 
 def evaluate_version(

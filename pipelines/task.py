@@ -90,6 +90,7 @@ class Task(ABC, Generic[E, C]):
     default_source: ClassVar[str]
     predict_options: ClassVar[type[PredictOptions]]
     scored_endpoint: ClassVar[str] = "serve"  # the one whose inputs test rows have
+    evaluation_settings: ClassVar[tuple[str, ...]] = ()  # those `evaluate` takes from the user
     length_of: ClassVar[str | tuple[str, str]]  # the feature that counts as tokens; of pairs, two
     target: ClassVar[str] = "target"  # the feature the loss takes
     evaluation_batches: ClassVar[int] = 4  # a batch without gradients, in training batches

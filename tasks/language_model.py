@@ -25,7 +25,7 @@ from pipelines.datasets.findings import Finding
 from pipelines.datasets.rows import Rows
 from pipelines.datasets.splits import Splits
 from pipelines.language.artifacts import LanguageArtifacts
-from pipelines.language.language_config import LanguageModelConfig
+from pipelines.language.language_config import ADAPTATION, LanguageModelConfig
 from pipelines.language.predict_options import LanguageOptions
 from pipelines.options import PredictOptions
 from pipelines.progress import FetchProgress
@@ -62,6 +62,7 @@ class LanguageModel(Task[Document, LanguageConfig]):
     headline: ClassVar[str] = "bits_per_character"
     length_of: ClassVar[str] = "tokens"
     default_source: ClassVar[str] = "shakespeare"
+    evaluation_settings: ClassVar[tuple[str, ...]] = ADAPTATION
     predict_options: ClassVar[type[PredictOptions]] = LanguageOptions
 
     @property
@@ -205,8 +206,12 @@ class LanguageModel(Task[Document, LanguageConfig]):
 
         del artifacts
         seed = self.config.seed
-        evidence = gather_evidence(predict, examples, seed=seed)
+        evidence = gather_evidence(predict, examples, self.config.adaptation, seed=seed)
         scores = score_language(examples, outputs, baselines, seed=seed)
+        if evidence.adapted is not None:
+            known = {**baselines, "the model as it was trained": outputs}
+            adapted = score_language(examples, evidence.adapted, known, seed=seed)[0]
+            scores.append(replace(adapted, name="bits_per_character_adapted"))
         return Evaluation(scores, [])
 
 

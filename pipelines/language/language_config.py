@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from pipelines.config import RunConfig, require
 
+# Settings of how a model may learn while it is judged.
+ADAPTATION = ("dynamic_rate", "dynamic_decay", "cache_share", "cache_sharpness")
 LanguageLevel = Literal["char", "byte", "subword"]
 
 
@@ -55,6 +57,17 @@ class LanguageModelConfig(RunConfig):
     output_dropout: float = 0.0
     """Share of values dropped before the output layer."""
 
+    dynamic_rate: float = 0.0
+    """Also judge the model as it learns from the text it reads, with this learning rate (dynamic
+    evaluation; Krause et al., 2018): 0.1, say. It takes minutes. 0: off."""
+    dynamic_decay: float = 0.0
+    """Share of the way back to the trained weights after each window of dynamic evaluation."""
+    cache_share: float = 0.0
+    """Also judge the model with a cache of its last 2,000 states, believed so far (neural cache;
+    Grave et al., 2017): 0.1, say. 0: off."""
+    cache_sharpness: float = 0.3
+    """How alike two states must be for the cache: what their product is multiplied by."""
+
     def __post_init__(self) -> None:
         """Refuse values that cannot work, before any data is read."""
         super().__post_init__()
@@ -68,8 +81,24 @@ class LanguageModelConfig(RunConfig):
         require(self.vocabulary_size > 4, "vocabulary_size", self.vocabulary_size, "above 4")
         possible = self.embedding_size > 0 or not self.tied
         require(possible, "tied", True, "off where input is one-hot (--embedding-size 0)")
+        for name in ("dynamic_rate", "cache_sharpness"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        for name in ("dynamic_decay", "cache_share"):
+            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         negatives = self.negative_samples
         require(negatives >= 0, "negative_samples", negatives, "0 (off) or more")
+
+    @property
+    def adaptation(self) -> dict[str, float]:
+        """How the model learns as it is judged, for the endpoint "adapt"; empty if not at all."""
+        if not self.dynamic_rate and not self.cache_share:
+            return {}
+        return {
+            "rate": self.dynamic_rate,
+            "decay": self.dynamic_decay,
+            "share": self.cache_share,
+            "sharpness": self.cache_sharpness,
+        }
 
     @property
     def streams(self) -> int:
