@@ -1,8 +1,9 @@
 """What of a generated text stands in the training text, and where.
 
 The samples are indexed, not the training text: a suffix automaton of the samples reads the training
-text once, a block at a time, so memory does not grow with it. Most of it is never read: only
-places whose next eight characters occur in a sample can begin a match that counts.
+text, a block at a time, so memory does not grow with it. Most of it is passed over: only places
+whose next twelve characters occur in a sample can begin a run of twelve or more, and shorter runs
+are looked for only on behalf of texts that have none of these.
 
 Source: Blumer et al. (1985), the smallest automaton recognizing the subwords of a text.
 """
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-_SEED = 8  # characters; shorter matches are looked for only where no text has this one
+_SEEDS = (12, 6, 3, 1)  # characters of the shortest run looked for, each if there is none so long
 _BLOCK = 1 << 20  # characters of training text read at a time
 _TABLE_BITS = 24
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -59,23 +60,31 @@ def copied_runs(
     Args:
         texts: generated texts.
         training: texts of the training documents; a run never spans two of them.
-        shortest: characters of the shortest run to list, at least 8.
+        shortest: characters of the shortest run to list, at least 12.
     """
     codes = [_codes(text) for text in texts]
-    overlap = max(map(len, codes), default=0)
-    if overlap == 0:
-        return [Copies(0, 0, ()) for _ in texts]
-    automaton = _Automaton(codes)
-    table = _seed_table(codes)
-    for block in _blocks(training, overlap):
-        for start, end in _candidates(block, table):
+    lengths = [np.zeros(len(code), np.int64) for code in codes]
+    waiting = [number for number, code in enumerate(codes) if len(code)]
+    for seed in _SEEDS:
+        found = _match_lengths([codes[number] for number in waiting], training, seed)
+        for number, own in zip(waiting, found, strict=True):
+            lengths[number] = own
+        waiting = [number for number in waiting if lengths[number].max() < seed]
+    return [_copies(own, shortest) for own in lengths]
+
+
+def _match_lengths(texts: Sequence[Array], training: Sequence[str], seed: int) -> list[Array]:
+    """Length of the longest run that ends at each place; right where it is `seed` or more."""
+    if not texts:
+        return []
+    automaton = _Automaton(texts)
+    table = np.zeros(1 << _TABLE_BITS, bool)
+    for text in texts:
+        table[_places(text, seed)] = True
+    for block in _blocks(training, max(map(len, texts))):
+        for start, end in _candidates(block, table, seed):
             automaton.read(block[start:end].tolist())
-    found = []
-    for code, lengths in zip(codes, automaton.match_lengths(), strict=True):
-        if len(lengths) == 0 or lengths.max() < _SEED:
-            lengths = _short_matches(code, training)
-        found.append(_copies(lengths, max(_SEED, shortest)))
-    return found
+    return automaton.match_lengths()
 
 
 class _Automaton:
@@ -172,18 +181,6 @@ def _copies(lengths: Array, shortest: int) -> Copies:
     return Copies(int(lengths[best]), int(best + 1 - lengths[best]), tuple(runs))
 
 
-def _short_matches(code: Array, training: Sequence[str]) -> Array:
-    """Where the longest runs of fewer than eight characters end: their length there, else 0."""
-    for size in range(min(_SEED - 1, len(code)), 0, -1):
-        own = _hashes(code, size)
-        known = np.zeros(len(own), bool)
-        for block in _blocks(training, _SEED):
-            known |= np.isin(own, _hashes(block, size))
-        if known.any():
-            return np.concatenate([np.zeros(size - 1, np.int64), size * known])
-    return np.zeros(len(code), np.int64)
-
-
 def _codes(text: str) -> Array:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
@@ -195,29 +192,17 @@ def _blocks(training: Sequence[str], overlap: int) -> Iterator[Array]:
             yield _codes(text[start : start + _BLOCK + overlap])
 
 
-def _hashes(codes: Array, size: int) -> Array:
-    """One number for each window of `size` characters, uint64[windows]; overflow is meant."""
-    windows = max(0, len(codes) - size + 1)
+def _places(codes: Array, seed: int) -> Array:
+    """Place in the table of each window of `seed` characters; overflow is meant."""
+    windows = max(0, len(codes) - seed + 1)
     found = np.zeros(windows, np.uint64)
-    for place in range(size):
-        found = found * _MULTIPLIER + codes[place : place + windows]
-    return found
+    for offset in range(seed):
+        found = (found + codes[offset : offset + windows]) * _MULTIPLIER
+    return np.asarray(found >> np.uint64(64 - _TABLE_BITS))
 
 
-def _places(codes: Array) -> Array:
-    """Place in the seed table of each window of eight characters."""
-    return np.asarray(_hashes(codes, _SEED) * _MULTIPLIER >> np.uint64(64 - _TABLE_BITS))
-
-
-def _seed_table(texts: Sequence[Array]) -> Array:
-    table = np.zeros(1 << _TABLE_BITS, bool)
-    for text in texts:
-        table[_places(text)] = True
-    return table
-
-
-def _candidates(block: Array, table: Array) -> list[tuple[int, int]]:
-    """Stretches whose every window of eight characters may occur in a text: (start, end)."""
-    known = np.concatenate([[False], table[_places(block)], [False]])
+def _candidates(block: Array, table: Array, seed: int) -> list[tuple[int, int]]:
+    """Stretches whose every window of `seed` characters may occur in a text: (start, end)."""
+    known = np.concatenate([[False], table[_places(block, seed)], [False]])
     edges = np.flatnonzero(known[1:] != known[:-1])
-    return list(zip(edges[::2].tolist(), (edges[1::2] + _SEED - 1).tolist(), strict=True))
+    return list(zip(edges[::2].tolist(), (edges[1::2] + seed - 1).tolist(), strict=True))
