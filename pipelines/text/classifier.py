@@ -153,4 +153,5 @@ def calibrate(model: keras.Model, batches: Batches, labels: np.ndarray) -> None:
     """
     parts = [layer.output for layer in model.layers if layer.name in ("network", "linear")]
     scores = predict_model(keras.Model(model.inputs, parts), batches)
-    fit_blend(model.get_layer("blend"), scores, labels)
+    # A model with one output predicts an array, not a list of them.
+    fit_blend(model.get_layer("blend"), scores if len(parts) > 1 else [scores], labels)
