@@ -64,8 +64,8 @@ def draw_documents(
     """Deal documents out to train, valid and test, by number and so that sizes fit.
 
     As many groups are drawn as the shares say (one at least); of several draws by seed, the one
-    whose characters come nearest to the shares is taken, with no more test characters than allowed
-    where a draw has so few.
+    whose characters come nearest to the shares is taken. Where all draws hold more test characters
+    than allowed, fewer groups are drawn.
 
     Args:
         sizes: characters of each document, int64[N].
@@ -77,22 +77,33 @@ def draw_documents(
     """
     _, codes = np.unique(groups, return_inverse=True)
     weights = np.bincount(codes, weights=sizes).astype(np.int64)
-    shares = shares_of(int(sizes.sum()), options)
-    valid, test = _counts(len(weights), shares)
-    wanted = np.maximum(np.array(shares) * sizes.sum(), 1.0)
+    valid, test = _counts(len(weights), shares_of(int(sizes.sum()), options))
+    drawn = _best_draw(weights, valid, test, options)
+    most = options.max_test_characters
+    while test > 1 and 0 < most < weights[drawn[:test]].sum():
+        test -= 1
+        drawn = _best_draw(weights, valid, test, options)
+    split = np.zeros(len(weights), np.int64)
+    split[drawn[test:]], split[drawn[:test]] = 1, 2
+    places = split[codes]
+    train_rows, valid_rows, test_rows = (np.flatnonzero(places == number) for number in range(3))
+    return train_rows, valid_rows, test_rows
+
+
+def _best_draw(weights: IntArray, valid: int, test: int, options: DocumentOptions) -> IntArray:
+    """Return the numbers of `test` groups for the test, then `valid` ones for validation."""
+    wanted = np.maximum(np.array(shares_of(int(weights.sum()), options)) * weights.sum(), 1.0)
+    most = options.max_test_characters
     rng = np.random.default_rng(options.seed)
     best, least = np.zeros(0, np.int64), np.inf
     for _ in range(_DRAWS):
         order = rng.permutation(len(weights))[: test + valid]
         got = np.array([weights[order[test:]].sum(), weights[order[:test]].sum()])
         distance = float(np.abs(np.log(np.maximum(got, 1.0) / wanted)).max())
-        distance += 1e6 if 0 < options.max_test_characters < got[1] else 0.0
+        distance += 1e6 if 0 < most < got[1] else 0.0
         if distance < least:
             best, least = order, distance
-    split = np.zeros(len(weights), np.int64)
-    split[best[test:]], split[best[:test]] = 1, 2
-    places = split[codes]
-    return tuple(np.flatnonzero(places == number) for number in range(3))  # type: ignore[return-value]
+    return best
 
 
 def _counts(groups: int, shares: Shares) -> tuple[int, int]:

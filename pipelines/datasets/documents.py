@@ -111,7 +111,10 @@ def _prepare(found: DocumentSource, options: DocumentOptions, source: str, path:
     notes = [f"characters: {characters}", *scan.notes()]
     most = options.max_test_characters
     if 0 < most < sizes[2]:
-        notes.append(f"the test is larger than --max-test-characters {most:,}: no part is smaller")
+        notes.append(
+            f"the test has more than --max-test-characters {most:,}: neither a document nor a "
+            "given test is cut"
+        )
     return Prepared(parts, {}, dropped=scan.dropped(), notes=notes)
 
 
