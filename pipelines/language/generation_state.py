@@ -29,6 +29,11 @@ class Reader:
 
     def step(self, tokens: tf.Tensor, state: list[tf.Tensor]) -> StepOutput:
         """Read one token of each hypothesis; see `Step`."""
+        if tokens.shape[1] == 1:  # fewer operations where each costs as much as the arithmetic
+            logits, after = self.layer.step(
+                tf.squeeze(tokens, 1), [tf.squeeze(leaf, 1) for leaf in state]
+            )
+            return StepOutput(tf.expand_dims(logits, 1), [tf.expand_dims(new, 1) for new in after])
         shape = tf.shape(tokens)
         flat = [tf.reshape(leaf, [-1, *own]) for leaf, own in zip(state, self._shapes, strict=True)]
         logits, after = self.layer.step(tf.reshape(tokens, [-1]), flat)

@@ -1,7 +1,5 @@
 """Texts written in the graph against a slow NumPy writer; blocks, bytes, prompts, beams."""
 
-import itertools
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,47 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.language.generation import HISTORY, Generation
-from pipelines.language.generation_text import BlockTexts
 from pipelines.language.generation_uniforms import threefry, uniforms
 from pipelines.layers.decoding import SampleSettings
 from pipelines.text.tokenizer import Tokenizer
 from pipelines.text.vocabulary import BOS, EOS, PAD, UNK
 from tests import reference_decoding as reference
-from tests.graph.tiny_language import LETTERS, TinyLanguage, letters
+from tests.graph.tiny_language import LETTERS, SIZE, TinyLanguage, choices, compiled, letters
 
-NAMES = ("length", "temperature", "top_k", "top_p", "repetition_penalty", "seed")
-KINDS = ("int32", "float32", "int32", "float32", "float32", "int32")
-SIZE = len(LETTERS) + 4
 CLOSE = 1e-5
-
-
-def choices(rows=1, **given):
-    defaults = {
-        "length": 40, "temperature": 0.8, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0,
-        "seed": np.arange(rows),
-    } | given  # fmt: skip
-    pairs = zip(NAMES, KINDS, strict=True)
-    return {name: np.broadcast_to(defaults[name], rows).astype(kind) for name, kind in pairs}
-
-
-def compiled(writer):
-    """The endpoints as an export has them; NumPy in and out."""
-    functions = {}
-    for name, endpoint in writer.endpoints(()).items():
-        signature = [tf.TensorSpec(spec.shape, spec.dtype) for spec in endpoint.inputs.values()]
-        function = tf.function(endpoint.function, input_signature=signature)
-        functions[name] = _caller(function, list(endpoint.inputs))
-    return functions
-
-
-def _caller(function, order):
-    def call(**inputs):
-        if "prompt" in inputs:
-            inputs["prompt"] = tf.constant(inputs["prompt"], tf.string)
-        outputs = function(*(tf.constant(inputs[name]) for name in order))
-        return {name: value.numpy() for name, value in outputs.items()}
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -165,9 +130,8 @@ def test_tokenizers_that_add_ends_give_the_same_prompt(tiny, writer):
     ends = Tokenizer(letters().vocabulary, level="char", lowercase=False, add_bos=True,
                      add_eos=True)  # fmt: skip
     other = compiled(Generation(tiny, ends))
-    for name in ("begin",):
-        ours, theirs = (one[name](prompt=["", "abc"])["state"] for one in (writer, other))
-        np.testing.assert_array_equal(ours, theirs)
+    ours, theirs = (one["begin"](prompt=["", "abc"])["state"] for one in (writer, other))
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_long_prompt_is_read_as_a_short_one(tiny, writer):
@@ -201,63 +165,6 @@ def test_completions_are_the_most_probable_ones(tiny, writer, prompt):
     # Ten beams hold all first letters, so nothing better was missed.
     np.testing.assert_allclose(totals, sorted(every.values(), reverse=True)[:10], atol=1e-4)
     assert max(map(len, found["texts"][1])) == 5
-
-
-BYTES = Tokenizer(level="byte", lowercase=False)
-
-
-def bytes_of(data):
-    return [value + 4 for value in data]
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    text=st.text(min_size=1, max_size=12) | st.binary(min_size=1, max_size=12),
-    cuts=st.lists(st.integers(0, 48), max_size=6),
-)
-def test_blocks_of_bytes_join_and_cut_no_character(text, cuts):
-    data = text.encode() if isinstance(text, str) else text
-    texts, history = BlockTexts(BYTES), np.zeros((1, 8), "int32")
-    shown = b""
-    places = sorted({0, len(data), *(min(cut, len(data)) for cut in cuts)})
-    for start, end in itertools.pairwise(places):
-        tokens = np.array([bytes_of(data[start:end])], "int32")
-        after = np.concatenate([history, tokens], axis=1)[:, -8:]
-        lengths = np.array([end - start], "int32")
-        block = texts.write(*map(tf.constant, (history, tokens, lengths, after))).numpy()[0]
-        if isinstance(text, str):
-            block.decode()
-        shown, history = shown + block, after
-    held = int(texts.held(tf.constant(history))[0])
-    assert shown == data[: len(data) - held]
-    assert not (isinstance(text, str) and held)
-    whole = texts.whole(tf.constant([bytes_of(data)]), tf.constant([len(data)])).numpy()[0]
-    assert whole == shown
-
-
-def test_a_byte_writer_streams_the_text_it_writes_at_once():
-    # Two bytes of three begin or continue a long character.
-    bias = np.full(260, -5.0)
-    bias[bytes_of([0x61, 0xC3, 0xA9, 0xE2, 0x82, 0xAC, 0xF0, 0x9F, 0x98, 0x80])] = 3.0
-    writer = compiled(Generation(TinyLanguage(260, spread=0.3, bias=bias), BYTES, block=5))
-    cuts = choices(1, length=60, temperature=1.0)
-    once = writer["generate"](prompt=["é"], **cuts)["text"][0]
-    state, text = writer["begin"](prompt=["é"])["state"], b""
-    for position in range(60):
-        found = writer["write_on"](
-            state=state, position=np.array([position], "int32"), **(cuts | choices(1, length=1))
-            | {"temperature": cuts["temperature"]},
-        )  # fmt: skip
-        state, text = found["state"], text + found["text"][0]
-    assert text == once
-    assert any(byte > 0x7F for byte in once)
-
-
-def test_bytes_of_a_prompt_that_ends_within_a_character_come_not_again():
-    writer = compiled(Generation(TinyLanguage(260), BYTES))
-    whole = writer["generate"](prompt=[b"a\xe2"], **choices(1, length=30))
-    assert len(whole["text"][0]) in range(27, 31)
-    assert whole["tokens"][0] == 30
 
 
 def test_uniforms_are_those_of_threefry():

@@ -7,6 +7,9 @@ from pipelines.text.tokenizer import Tokenizer
 from pipelines.text.vocabulary import BOS, RESERVED, Vocabulary
 
 LETTERS = "abcdefgh ."
+SIZE = len(LETTERS) + 4
+NAMES = ("length", "temperature", "top_k", "top_p", "repetition_penalty", "seed")
+KINDS = ("int32", "float32", "int32", "float32", "float32", "int32")
 
 
 def letters(level="char"):
@@ -38,7 +41,7 @@ class TinyLanguage:
         def one(state, read):
             token, real = read
             _, after = self.step(token, state)
-            return [tf.where(real[:, None], new, old) for new, old in zip(after, state)]
+            return [tf.where(real[:, None], new, old) for new, old in zip(after, state, strict=True)]
 
         states = tf.scan(one, (tf.transpose(tokens), tf.transpose(mask)), state)
         return tf.transpose(states[0], [1, 0, 2]), [leaf[-1] for leaf in states]
@@ -50,3 +53,32 @@ class TinyLanguage:
             hidden = np.tanh(self.input[token] + hidden @ self.inner)
             found.append(hidden @ self.output + self.bias)
         return np.array(found)
+
+
+def choices(rows=1, **given):
+    defaults = {
+        "length": 40, "temperature": 0.8, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0,
+        "seed": np.arange(rows),
+    } | given  # fmt: skip
+    pairs = zip(NAMES, KINDS, strict=True)
+    return {name: np.broadcast_to(defaults[name], rows).astype(kind) for name, kind in pairs}
+
+
+def compiled(writer):
+    """The endpoints as an export has them; NumPy in and out."""
+    functions = {}
+    for name, endpoint in writer.endpoints(()).items():
+        signature = [tf.TensorSpec(spec.shape, spec.dtype) for spec in endpoint.inputs.values()]
+        function = tf.function(endpoint.function, input_signature=signature)
+        functions[name] = _caller(function, list(endpoint.inputs))
+    return functions
+
+
+def _caller(function, order):
+    def call(**inputs):
+        if "prompt" in inputs:
+            inputs["prompt"] = tf.constant(inputs["prompt"], tf.string)
+        outputs = function(*(tf.constant(inputs[name]) for name in order))
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    return call

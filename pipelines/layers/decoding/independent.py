@@ -238,8 +238,8 @@ def _where_live(live: Any, after: Ahead, now: Walk) -> Ahead:
     """Keep where hypotheses that are done stand: they will be written on from there."""
 
     def kept(new: Any, old: Any) -> Any:
-        shape = (*ops.shape(live), *(1 for _ in old.shape[2:]))
-        return ops.where(ops.reshape(live, shape), ops.cast(new, old.dtype), old)
+        where = ops.expand_dims(live, tuple(range(2, len(old.shape))))
+        return ops.where(where, ops.cast(new, old.dtype), old)
 
     return tree.map_structure(kept, after, Ahead(now.state, now.last, now.history))
 
