@@ -65,6 +65,7 @@ class Streams(Batches):
         self.corpus, self.inputs, self.target = corpus, inputs, target
         self.streams, self.window = streams, window
         self.lengths = corpus.lengths(target)
+        self._values: dict[str, np.ndarray] = {}  # mapped, not read
         self._seed, self._jitter = seed, jitter
         self.weighs_lengths = scaled and jitter and seed is not None
         self._total = total = int(self.lengths.sum(dtype=np.int64))
@@ -108,18 +109,17 @@ class Streams(Batches):
         return lengths[kept]
 
     def __len__(self) -> int:
-        """Windows of an epoch; where their lengths are drawn, how many are to be expected."""
-        steps = -(-self._total // self.streams)
-        if self._seed is None or not self._jitter:
-            return -(-steps // self.window)
-        return -(-steps // round(self.window * (1 - HALVED_SHARE / 2)))
+        """Windows of the first epoch; where lengths are drawn, others have a few more or less."""
+        return len(self.epoch(0))
 
     def at(self, name: str, places: np.ndarray) -> np.ndarray:
-        """Return the values of a ragged feature at places int64[...] counted over all documents."""
-        values = self.corpus.ragged(name).values
+        """Return a ragged feature's values at places int64[S, T], counted over all documents."""
+        if name not in self._values:
+            self._values[name] = self.corpus.ragged(name).values
         # Streams touch pages all over the file: let the corpus give them back now and then.
-        self.corpus._forget_now_and_then(places.size)
-        return values[places].astype(np.int32)
+        jumps = np.count_nonzero(np.diff(places, axis=1) != 1)
+        self.corpus._forget_now_and_then(len(places) + jumps)
+        return self._values[name][places].astype(np.int32)
 
 
 @dataclass(frozen=True)

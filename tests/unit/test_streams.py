@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines import corpus as corpora_module
 from pipelines.corpus import Ragged, write_corpus
 from pipelines.errors import DataError
 from pipelines.streams import SHORTEST, Streams
@@ -131,9 +132,24 @@ def test_windows_are_drawn_as_merity_et_al_do(tmp_path_factory):
     assert lengths[~short].mean() == pytest.approx(69.5, abs=0.5)  # rounded down
     assert lengths[~short].std() == pytest.approx(5, abs=0.4)
     assert lengths[short].mean() == pytest.approx(34.5, abs=1.5)
-    assert len(fed) == pytest.approx(len(lengths), rel=0.02)
+    assert len(fed) == len(lengths) + 1 == pytest.approx(len(fed.epoch(1)), rel=0.02)
     still = Streams(corpus, streams=2, window=70, seed=1, jitter=False).epoch(0)
     assert {int(steps) for _, steps in still.rows[:-1]} == {70}
+
+
+def test_pages_are_given_back_while_an_epoch_is_read(tmp_path_factory, monkeypatch):
+    corpus = corpus_of(tmp_path_factory, [900, 20, 700])
+    given_back = []
+
+    class Watched:
+        def madvise(self, advice):
+            given_back.append(advice)
+
+    monkeypatch.setattr(corpora_module, "MOST_MAPPED", 1)
+    monkeypatch.setattr(corpus._maps["tokens"], "_mmap", Watched())
+    plan = Streams(corpus, streams=3, window=40, seed=1).epoch(0)
+    batches_of(plan)
+    assert len(given_back) >= len(plan)
 
 
 def test_keep_may_be_named_among_the_inputs(corpus):
