@@ -118,7 +118,7 @@ class Streams(Batches):
             self._values[name] = self.corpus.ragged(name).values
         # Streams touch pages all over the file: let the corpus give them back now and then.
         jumps = np.count_nonzero(np.diff(places, axis=1) != 1)
-        self.corpus._forget_now_and_then(len(places) + jumps)
+        self.corpus._forget_now_and_then(len(places) + int(jumps))
         return self._values[name][places].astype(np.int32)
 
 

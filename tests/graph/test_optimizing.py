@@ -182,3 +182,25 @@ def test_unfreezing_that_cannot_work_is_refused():
         check_unfreezing(plain, every=2, epochs=9)
     with pytest.raises(ConfigError, match="--epochs is 4; with --unfreeze-every 2 it must be .* 5"):
         check_unfreezing(gated(), every=2, epochs=4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"momentum": 0.9}, "--momentum is 0.9; it must be 0 with --optimizer adamw"),
+        ({"plateau_factor": 1.0}, "--plateau-factor is 1.0; it must be above 1"),
+        ({"plateau_patience": 0}, "--plateau-patience is 0; it must be at least 1"),
+        ({"unfreeze_every": -1}, "--unfreeze-every is -1; it must be 0 .off. or more"),
+        (
+            {"triggered_averaging": 5},
+            "--triggered-averaging is 5; it must be at most --patience, 3",
+        ),
+        (
+            {"triggered_averaging": 2, "weight_average": 0.9},
+            "--triggered-averaging is 2; it must be 0 with --weight-average",
+        ),
+    ],
+)
+def test_settings_that_cannot_work_together_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        RunConfig(**settings)
