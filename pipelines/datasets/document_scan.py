@@ -91,8 +91,8 @@ class DocumentScan:
         if held:
             documents = "the document is" if len(held) == 1 else "both documents are"
             self._further.append(
-                f"{documents} cut by place, since {FEW_DOCUMENTS} are too few to hold out whole "
-                "ones: first the training text, then valid, then test"
+                f"{documents} cut by place, since fewer than {FEW_DOCUMENTS} cannot be dealt out "
+                "whole: first the training text, then valid, then test"
             )
 
     def sizes(self) -> npt.NDArray[np.int64]:

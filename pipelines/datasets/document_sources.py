@@ -133,12 +133,22 @@ def find_document_source(
             "folder"
         )
     elif lone is not None:
+        _require_regular(lone)
         if format_of(lone) not in TABLES:
             require_text(lone, options.encoding)
         selection = Selection(lone, [lone])
     else:
         selection = choose(paths, _common_folder(paths), encoding=options.encoding)
     return _found(located, selection, source, options)
+
+
+def _require_regular(path: Path) -> None:
+    """Refuse what would be read for ever, or only once: each file is read several times."""
+    if not path.is_file():
+        raise DataError(
+            f"{path}: neither a file nor a folder, but a pipe or device; expected text that can be "
+            "read twice; write it to a file first"
+        )
 
 
 def _common_folder(paths: list[Path]) -> Path:

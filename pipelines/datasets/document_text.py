@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from pipelines.datasets.remarks import Remarks
-from pipelines.datasets.text_files import codec_name, open_bytes, open_text, reading_errors
+from pipelines.datasets.text_files import open_bytes, open_text, reading_errors
 from pipelines.errors import DataError
 
 HEAD = 8192  # bytes that tell whether a file is text
@@ -71,10 +71,7 @@ def read_text(path: Path, encoding: str = "") -> tuple[str, str]:
     """
     with reading_errors(path, "utf-8"), open_bytes(path) as stream:
         content = stream.read()
-    if codec_name(encoding or "utf-8").startswith(("utf-16", "utf-32")):
-        attempts = [marked_encoding(content) or encoding]
-    else:
-        attempts = [marked_encoding(content) or "utf-8", encoding]
+    attempts = (marked_encoding(content) or "utf-8", encoding)
     text, name = _decode(content, [it for it in attempts if it])
     if "\0" in text:
         raise BinaryError(
@@ -88,9 +85,11 @@ def _decode(content: bytes, attempts: list[str]) -> tuple[str, str]:
     *first, last = attempts
     for name in first:
         try:
-            return content.decode(name), name
+            text = content.decode(name)
         except UnicodeDecodeError:
             continue
+        if "\0" not in text:  # UTF-16 of plain letters is valid UTF-8, but for its NUL bytes
+            return text, name
     return content.decode(last), last
 
 

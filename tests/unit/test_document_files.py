@@ -37,6 +37,22 @@ def test_another_encoding_is_read_when_named(tmp_path: Path, encoding: str) -> N
     assert f"1 file(s) read as {encoding}: {path}" in rows.card.notes
 
 
+def test_utf8_stays_utf8_whatever_is_named(tmp_path: Path) -> None:
+    for encoding in ("latin-1", "utf-16", "utf-16-le", "utf-8-sig"):
+        rows = score(tmp_path, write(tmp_path, "a.txt", ACCENTS), encoding=encoding)
+        assert rows.test[0].text == ACCENTS and rows.card.notes == ()
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    message = refusal(tmp_path, tmp_path / "pipe")
+    assert "pipe: neither a file nor a folder, but a pipe or device" in message
+    assert "write it to a file first" in message
+    folder = folder_of(tmp_path, 3)
+    os.mkfifo(folder / "pipe")
+    assert len(score(tmp_path, folder).test) == 3
+
+
 def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
     message = refusal(tmp_path, write(tmp_path, "a.txt", ACCENTS.encode("latin-1")))
     assert "a.txt:1: byte 0xf9 at offset 1 is not utf-8" in message

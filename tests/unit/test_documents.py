@@ -99,7 +99,9 @@ def test_one_document_is_cut_by_place_at_line_ends(tmp_path: Path) -> None:
     lines = parts[0].count("\n")
     assert splits.train[0].origin.endswith(f"one.txt:1-{lines}")
     assert splits.valid[0].origin.split(":")[-1].startswith(f"{lines + 1}-")
-    assert "the document is cut by place, since 3 are too few" in " ".join(splits.card.notes)
+    assert "the document is cut by place, since fewer than 3 cannot be dealt out whole" in " ".join(
+        splits.card.notes
+    )
 
 
 def test_two_documents_are_both_cut(tmp_path: Path) -> None:
