@@ -57,7 +57,8 @@ def ppmd_growth(before: bytes, pieces: Sequence[bytes], *, order: int) -> Array:
     encoder = pyppmd.Ppmd8Encoder(order, size, pyppmd.PPMD8_RESTORE_METHOD_CUT_OFF)
     encoder.encode(before)
     text = b"".join(pieces)
-    return np.array([len(encoder.encode(text[at : at + 1])) for at in range(len(text))], np.int64)
+    growth = (len(encoder.encode(text[at : at + 1])) for at in range(len(text)))
+    return np.fromiter(growth, np.int64, len(text))
 
 
 def lzma_growth(before: bytes, pieces: Sequence[bytes]) -> Array:
@@ -82,10 +83,8 @@ def lzma_growth(before: bytes, pieces: Sequence[bytes]) -> Array:
     ]
     stream = lzma.compress(before + b"".join(pieces), lzma.FORMAT_RAW, filters=filters)
     decoder = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters)
-    decoded = np.array(
-        list(accumulate(len(decoder.decompress(stream[at : at + 1])) for at in range(len(stream)))),
-        np.int64,
-    )
+    steps = (len(decoder.decompress(stream[at : at + 1])) for at in range(len(stream)))
+    decoded = np.cumsum(np.fromiter(steps, np.int64, len(stream)))
     needed = np.searchsorted(decoded, ends, "left") + 1
     return np.diff(np.where(np.array(ends) == 0, 0, needed))
 
