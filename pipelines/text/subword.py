@@ -19,6 +19,9 @@ from pipelines.text.subword_learning import MAX_WORD_CHARS
 from pipelines.text.units import SPACE_MARK, Tokens
 from pipelines.text.vocabulary import UNK
 
+# Every substring of so many words is looked up at once: at most some 300 MB, however long the text.
+_BLOCK_WORDS = 2048
+
 Lookup = Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -63,6 +66,22 @@ def _longest_matches(chars: tf.RaggedTensor, lookup: Lookup, widest: int) -> tf.
 
     Where nothing matches, the value is 1 << 32 | UNK.
     """
+
+    def step(start: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        limit = start + _BLOCK_WORDS
+        block = _longest_in_block(chars[start:limit], lookup, widest)
+        return limit, tf.concat([found, block], 0)
+
+    _, best = tf.while_loop(
+        lambda start, _: start < chars.nrows(),
+        step,
+        (tf.constant(0, tf.int64), tf.zeros([0], tf.int64)),
+        shape_invariants=(tf.TensorShape([]), tf.TensorShape([None])),
+    )
+    return best
+
+
+def _longest_in_block(chars: tf.RaggedTensor, lookup: Lookup, widest: int) -> tf.Tensor:
     candidates = tf.strings.ngrams(chars, list(range(1, widest + 1)), separator="")
     length = tf.cast(chars.row_lengths(), tf.int64)[:, tf.newaxis]
     widths = tf.range(1, widest + 1, dtype=tf.int64)

@@ -68,7 +68,8 @@ class Tokens(NamedTuple):
 
     Offsets count from the start of the text, `limits` are exclusive, and slicing the text by them
     gives `pieces`. They refer to the text as UTF-8; each ill-formed byte sequence counts as the
-    U+FFFD it is read as.
+    U+FFFD it is read as, but where the tokens are bytes `byte_starts` are those of the text as it
+    is, and a token has the `char_starts` of the character it belongs to.
 
     Attributes:
         pieces: string, as in the original text.
