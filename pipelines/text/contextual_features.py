@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -33,9 +33,12 @@ class ContextFeatures:
     """
 
     def __init__(self, context: Context) -> None:
-        keeps: dict[str, Any] = {"keep_whitespace": True} if context.level == "subword" else {}
         self.tokenizer = Tokenizer(
-            context.vocabulary, level=context.level, lowercase=False, add_bos=True, **keeps
+            context.vocabulary,
+            level=context.level,
+            lowercase=False,
+            keep_whitespace=context.level == "subword",
+            add_bos=True,
         )
 
     def of_texts(
