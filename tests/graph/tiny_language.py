@@ -41,7 +41,8 @@ class TinyLanguage:
         def one(state, read):
             token, real = read
             _, after = self.step(token, state)
-            return [tf.where(real[:, None], new, old) for new, old in zip(after, state, strict=True)]
+            pairs = zip(after, state, strict=True)
+            return [tf.where(real[:, None], new, old) for new, old in pairs]
 
         states = tf.scan(one, (tf.transpose(tokens), tf.transpose(mask)), state)
         return tf.transpose(states[0], [1, 0, 2]), [leaf[-1] for leaf in states]
