@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from pipelines.config import RunConfig
+from pipelines.row_updates import RowUpdates
 
 if TYPE_CHECKING:
     from pipelines.training import Objective
@@ -56,7 +57,7 @@ def _schedule(config: RunConfig, steps: int) -> Any:
     )
 
 
-class _Averaging(keras.optimizers.Optimizer):
+class _Averaging(RowUpdates):
     """What Keras' optimizers lack: decay that spares frozen weights, and a mean once triggered.
 
     Decoupled weight decay (Loshchilov & Hutter, 2019) leaves a variable alone in a step whose

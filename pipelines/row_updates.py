@@ -26,7 +26,7 @@ def updated_by_rows(variable: keras.Variable) -> keras.Variable:
 
 
 class RowUpdates(keras.optimizers.Optimizer):
-    """To be mixed into an optimizer: marked tables are updated by rows, and never clipped."""
+    """To be mixed in: marked tables are updated by rows, and never clipped or averaged."""
 
     def build(self, variables: list[Any]) -> None:
         """Create the optimizer's variables."""
@@ -58,9 +58,18 @@ class RowUpdates(keras.optimizers.Optimizer):
             return self._iterations.assign_add(1)
         return super().apply([pair[0] for pair in rest], [pair[1] for pair in rest])
 
+    def finalize_variable_values(self, var_list: list[Any]) -> None:
+        """Put averages, where there are some, in the place of all but the marked tables."""
+        super().finalize_variable_values([one for one in var_list if not _by_rows(one)])
+
+
+def is_updated_by_rows(variable: Any) -> bool:
+    """Tell whether `updated_by_rows` has marked a variable."""
+    return bool(getattr(variable, _MARK, False))
+
 
 def _by_rows(variable: Any) -> bool:
-    return keras.backend.backend() == "tensorflow" and bool(getattr(variable, _MARK, False))
+    return keras.backend.backend() == "tensorflow" and is_updated_by_rows(variable)
 
 
 def _update(variable: Any, squares: Any, gradient: Any, rate: Any) -> None:

@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from pipelines.layers.language_model import LanguageModel
+from pipelines.row_updates import is_updated_by_rows
 from pipelines.text.vocabulary import PAD
 
 WINDOW = 64  # tokens between two updates
@@ -85,7 +86,7 @@ def _row_bits(layer: LanguageModel, row: tf.Tensor, how: Adaptation) -> tf.Tenso
     """Read one row, int32[T + 1]: float32[T]; how it learns are scalars."""
     steps = tf.size(row) - 1
     blocks = (steps + WINDOW - 1) // WINDOW
-    trained = [tf.convert_to_tensor(variable) for variable in layer.trainable_variables]
+    trained = [tf.convert_to_tensor(variable) for variable in _moving(layer)]
     written = tf.TensorArray(tf.float32, blocks + 1, infer_shape=False, element_shape=[None])
     written = written.write(blocks, tf.zeros([0]))
 
@@ -113,11 +114,12 @@ def _read_window(
 ) -> tuple[tf.Tensor, Reader]:
     """Score a window, int32[T + 1], then learn from it: nats float32[T] and the reader after."""
     targets, weights = block[1:], reader.weights
-    places = list(zip(layer.trainable_variables, weights, strict=True))
+    places = list(zip(_moving(layer), weights, strict=True))
     with tf.GradientTape() as tape, keras.StatelessScope(state_mapping=places):
         tape.watch(weights)
         states, after = layer.states(block[None, :-1], reader.state)
-        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, layer.logits(states)[0])
+        logits = layer.scores(block[None, :-1], states, reader.state)[0]
+        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
         loss = tf.reduce_mean(nats)
     moved = tf.cond(
         how.rate > 0,
@@ -139,6 +141,11 @@ def _remembered(cache: Cache, states: tf.Tensor, targets: tf.Tensor) -> Cache:
     return Cache(
         tf.ensure_shape(states, cache.states.shape), tf.ensure_shape(tokens, cache.tokens.shape)
     )
+
+
+def _moving(layer: LanguageModel) -> list[Any]:
+    """Return the weights that move: tables of n-grams are too large to be copied."""
+    return [weight for weight in layer.trainable_variables if not is_updated_by_rows(weight)]
 
 
 def _moved(

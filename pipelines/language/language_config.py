@@ -48,6 +48,15 @@ class LanguageModelConfig(RunConfig):
     """Train against so many tokens drawn at each step instead of the whole vocabulary (sampled
     softmax; Jean et al., 2015): for large vocabularies; evaluation is exact. 0: off."""
 
+    ngram_orders: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
+    """Lengths of n-grams connected to the output directly: tables that learn in minutes what counts
+    know, beside the network that learns the rest (Mikolov et al., 2011). No number: none."""
+    ngram_buckets: int = 65_536
+    """Most n-grams of a length that have a row of their own; beyond, some share one."""
+    match_span: int = 4_096
+    """Tokens of the text's own past that are searched for what came after the same tokens, such as
+    names; a learned gate tells how far to believe it (Merity et al., 2017). 0: none."""
+
     input_dropout: float = 0.0
     word_dropout: float = 0.0
     """Share of token types whose vectors are dropped (embedding dropout; Gal & Ghahramani,
@@ -85,6 +94,11 @@ class LanguageModelConfig(RunConfig):
             require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         for name in ("dynamic_decay", "cache_share"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
+        orders = self.ngram_orders
+        distinct = len(set(orders)) == len(orders) and min(orders, default=1) >= 1
+        require(distinct, "ngram_orders", orders, "different numbers from 1 on, or none")
+        require(self.ngram_buckets >= 2, "ngram_buckets", self.ngram_buckets, "at least 2")
+        require(self.match_span >= 0, "match_span", self.match_span, "0 (none) or more")
         negatives = self.negative_samples
         require(negatives >= 0, "negative_samples", negatives, "0 (off) or more")
 

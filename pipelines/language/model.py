@@ -38,6 +38,9 @@ def build(
         word_dropout=config.word_dropout,
         locked_dropout=config.locked_dropout,
         output_dropout=config.output_dropout,
+        ngram_orders=config.ngram_orders,
+        ngram_buckets=config.ngram_buckets,
+        match_span=config.match_span,
         seed=config.seed,
         name=LAYER,
     )

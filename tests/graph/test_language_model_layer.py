@@ -20,6 +20,14 @@ FORMS = {
     "lstm, tied through a projection": {
         "embedding_size": 4, "tied": True, "stack": {"cell": "lstm", "units": 6},
     },
+    "lstm, n-grams": {
+        "embedding_size": 4, "ngram_orders": (1, 3), "ngram_buckets": 50,
+        "stack": {"cell": "lstm", "units": 6},
+    },
+    "lstm, n-grams, matches": {
+        "embedding_size": 4, "ngram_orders": (2,), "ngram_buckets": 50, "match_span": 7,
+        "stack": {"cell": "lstm", "units": 6},
+    },
 }  # fmt: skip
 
 
@@ -27,6 +35,9 @@ def made(form="lstm"):
     keras.utils.set_random_seed(3)
     layer = LanguageModel(SIZE, seed=3, name="language_model", **FORMS[form])
     layer.build()
+    rng = np.random.default_rng(5)
+    for table in getattr(layer.ngrams, "tables", ()):
+        table.assign(rng.normal(size=table.shape))  # they begin as zeros
     return layer
 
 
@@ -49,8 +60,9 @@ def test_steps_and_windows_equal_one_reading(form):
         np.testing.assert_allclose(logits, whole[:, place], atol=1e-5)
 
 
-def test_padding_leaves_the_state_alone():
-    layer = made()
+@pytest.mark.parametrize("form", ["lstm", "lstm, n-grams, matches"])
+def test_padding_leaves_the_state_alone(form):
+    layer = made(form)
     tokens = np.array([[2, 5, 6, 0, 0], [2, 7, 8, 9, 4]], np.int32)
     _, padded = layer.read(tokens, layer.start(2), mask=tokens != 0)
     _, short = layer.read(tokens[:1, :3], layer.start(1))
@@ -60,7 +72,7 @@ def test_padding_leaves_the_state_alone():
 
 def test_the_layer_survives_saving(tmp_path):
     tokens = keras.Input((None,), dtype="int32", name="tokens")
-    model = keras.Model([tokens], made()(tokens))
+    model = keras.Model([tokens], made("lstm, n-grams, matches")(tokens))
     model.save(tmp_path / "model.keras")
     kept = keras.saving.load_model(tmp_path / "model.keras")
     read = np.array(rows(6), np.int32)
@@ -68,7 +80,7 @@ def test_the_layer_survives_saving(tmp_path):
 
 
 def test_streams_are_read_on_from_batch_to_batch_and_anew_where_told():
-    layer = made()
+    layer = made("lstm, n-grams, matches")
     reader = CarriedReader(layer, 2)
     reader.build()
     tokens = np.array(rows(9, 9), np.int32)
@@ -87,7 +99,7 @@ def plain_bits(layer, row):
 
 def test_bits_are_those_of_each_row_alone_whatever_the_windows(monkeypatch):
     monkeypatch.setattr("pipelines.language.reading.WINDOW", 4)
-    layer, texts = made(), rows(3, 17, 0, 8)
+    layer, texts = made("lstm, n-grams, matches"), rows(3, 17, 0, 8)
     found = token_bits(layer, tf.ragged.constant(texts, tf.int32)).numpy()
     assert found.shape == (4, 18)
     for row, bits in zip(texts, found, strict=True):
@@ -102,7 +114,7 @@ def test_bits_of_no_row_are_none():
 
 def test_a_prompt_is_read_up_to_its_last_token(monkeypatch):
     monkeypatch.setattr("pipelines.language.reading.WINDOW", 4)
-    layer, texts = made(), [row[:-1] for row in rows(0, 11, 5)]
+    layer, texts = made("lstm, n-grams, matches"), [row[:-1] for row in rows(0, 11, 5)]
     prompt = read_prompt(layer, tf.ragged.constant(texts, tf.int32))
     logits, _ = layer.step(prompt.last, prompt.state)
     for row, got in zip(texts, logits, strict=True):
