@@ -65,6 +65,10 @@ class LanguageModel(Task[Document, LanguageConfig]):
     evaluation_settings: ClassVar[tuple[str, ...]] = ADAPTATION
     predict_options: ClassVar[type[PredictOptions]] = LanguageOptions
 
+    # What the opponents learned from, and what is to be known of them: set by `baselines`.
+    _training: Rows[Document] | None = None
+    _notes: Sequence[str] = ()
+
     @property
     def request_rows(self) -> int:
         """A request of test documents: few, since they are long."""
@@ -189,7 +193,7 @@ class LanguageModel(Task[Document, LanguageConfig]):
         from pipelines.evaluation.language_baselines import language_baselines
 
         found = language_baselines(splits.train, splits.valid, splits.test)
-        self._notes = found.notes
+        self._training, self._notes = splits.train, found.notes
         return dict(found.outputs)
 
     def evaluate(
@@ -202,6 +206,7 @@ class LanguageModel(Task[Document, LanguageConfig]):
     ) -> Evaluation:
         """Score bits; write samples and look where the model is good."""
         from pipelines.evaluation.language import score_language
+        from pipelines.evaluation.language_report import language_sections
         from pipelines.language.evidence import gather_evidence
 
         del artifacts
@@ -212,7 +217,16 @@ class LanguageModel(Task[Document, LanguageConfig]):
             known = {**baselines, "the model as it was trained": outputs}
             adapted = score_language(examples, evidence.adapted, known, seed=seed)[0]
             scores.append(replace(adapted, name="bits_per_character_adapted"))
-        return Evaluation(scores, [])
+        sections = language_sections(
+            examples,
+            outputs,
+            baselines,
+            evidence=evidence,
+            train=self._training,
+            notes=self._notes,
+            seed=seed,
+        )
+        return Evaluation(scores, sections)
 
 
 def _heads(rows: Rows[Document], most: int) -> Iterator[Document]:

@@ -39,7 +39,7 @@ def surprise_page(
         per_character=total / max(1, characters),
         characters=characters,
         total_bytes=total / 8,
-        legend=_legend(bits),
+        legend=heat_legend(bits),
         strip=heat_strip(tokens[:SHOWN_TOKENS], bits[:SHOWN_TOKENS]),
         hidden=max(0, len(tokens) - SHOWN_TOKENS),
         lines=most_surprising_lines(tokens, bits),
@@ -65,16 +65,20 @@ def _shown(token: str) -> str:
     return "".join(_VISIBLE.get(character, character) for character in token)
 
 
-def _legend(bits: np.ndarray) -> list[tuple[int, str, float]]:
-    """Return class, range in bits and share of all tokens, the least surprising first."""
+def heat_legend(bits: np.ndarray) -> Markup:
+    """Return the ranges of bits and their shares of all tokens, the least surprising first."""
     shares = np.bincount(np.digitize(bits, EDGES), minlength=len(EDGES) + 1) / max(1, len(bits))
     lows = ("0", *(f"{edge:g}" for edge in EDGES))
     highs = (*(f"{edge:g}" for edge in EDGES), "")
-    names = [
-        f"{low} to {high}" if high else f"{low} or more"
-        for low, high in zip(lows, highs, strict=True)
-    ]
-    return [(level, name, float(shares[level])) for level, name in enumerate(names)]
+    entries = Markup("").join(
+        Markup('<li><span class="h{}">{} bits: {:.0f} %</span></li>').format(
+            level, f"{low} to {high}" if high else f"{low} or more", 100 * share
+        )
+        for level, (low, high, share) in enumerate(zip(lows, highs, shares, strict=True))
+    )
+    return Markup(
+        '<ul class="legend" aria-label="bits of a token, and the share of all tokens">{}</ul>'
+    ).format(entries)
 
 
 def most_surprising_lines(
