@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 
 E = TypeVar("E")
-CHUNK_ROWS = 4096  # rows per record batch: a few hundred kB of text, the unit of reading
+CHUNK_ROWS = 4096  # rows per record batch at most: a few hundred kB of text, the unit of reading
+CHUNK_CHARACTERS = 1 << 24  # and at most so much text, for rows as long as a book
 
 _ARROW_TYPES: dict[Any, pa.DataType] = {
     str: pa.string(),
@@ -85,7 +86,7 @@ class Rows(Sequence[E], Generic[E]):
         sink = pa.BufferOutputStream() if path is None else pa.OSFile(str(path), "wb")
         schema = arrow_schema(example_type)
         with pa.ipc.new_file(sink, schema) as writer:
-            for batch in _in_chunks(examples, CHUNK_ROWS):
+            for batch in _in_chunks(examples, CHUNK_ROWS, CHUNK_CHARACTERS):
                 columns = [
                     pa.array([getattr(row, name) for row in batch], schema.field(name).type)
                     for name in schema.names
@@ -97,12 +98,11 @@ class Rows(Sequence[E], Generic[E]):
         return cls(example_type, path)
 
     def _chunk_sizes(self) -> list[int]:
-        """Rows per stored chunk: all are full but the last, so two chunks tell them all."""
-        count = self._reader.num_record_batches
-        if count == 0:
-            return []
-        last = self._reader.get_batch(count - 1).num_rows
-        return [CHUNK_ROWS] * (count - 1) + [last]
+        """Rows per stored chunk; a memory map tells them without reading the chunks."""
+        if isinstance(self._source, pa.Buffer):
+            return _batch_sizes(self._reader)
+        with pa.memory_map(str(self._source)) as mapped:
+            return _batch_sizes(pa.ipc.open_file(mapped))
 
     def _read_chunk(self, number: int) -> list[E]:
         columns = self._reader.get_batch(number).to_pydict()
@@ -128,8 +128,8 @@ class Rows(Sequence[E], Generic[E]):
             raise IndexError(f"row {index} of {len(self)}")
         index %= len(self)
         stored = index if self._indices is None else int(self._indices[index])
-        chunk, offset = divmod(stored, CHUNK_ROWS)
-        return self._chunk(chunk)[offset]
+        chunk = int(np.searchsorted(self._starts, stored, side="right")) - 1
+        return self._chunk(chunk)[stored - int(self._starts[chunk])]
 
     def __iter__(self) -> Iterator[E]:
         for number, offsets in self._plan():
@@ -166,12 +166,20 @@ def evenly(rows: Rows[E], most: int) -> Rows[E]:
     return rows.select(np.linspace(0, len(rows) - 1, most).astype(np.int64))
 
 
-def _in_chunks(items: Iterable[E], size: int) -> Iterator[list[E]]:
+def _batch_sizes(reader: pa.RecordBatchFileReader) -> list[int]:
+    return [reader.get_batch(number).num_rows for number in range(reader.num_record_batches)]
+
+
+def _in_chunks(items: Iterable[E], size: int, characters: int | None = None) -> Iterator[list[E]]:
+    """Yield lists of `size` items, or fewer once they hold so many characters."""
     chunk: list[E] = []
+    held = 0
     for item in items:
         chunk.append(item)
-        if len(chunk) == size:
+        if characters is not None:
+            held += sum(len(it) for it in vars(item).values() if isinstance(it, str))
+        if len(chunk) == size or (characters is not None and held >= characters):
             yield chunk
-            chunk = []
+            chunk, held = [], 0
     if chunk:
         yield chunk

@@ -47,3 +47,14 @@ def test_a_share_of_rows_is_drawn_evenly():
     rows = Rows.of(Sample, samples(101))
     assert [row.text for row in evenly(rows, 3)] == ["row 0", "row 50", "row 100"]
     assert evenly(rows, 101) is rows
+
+
+def test_long_rows_are_stored_few_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.datasets.rows.CHUNK_CHARACTERS", 100)
+    expected = [Sample(f"{number} " + "x" * (number % 60), ()) for number in range(200)]
+    for path in (None, tmp_path / "rows.arrow"):
+        rows = Rows.of(Sample, expected, path)
+        assert list(rows) == expected and [rows[it] for it in range(-200, 0)] == expected
+        some = rows.select(np.array([3, 77, 199]))
+        assert list(some) == [expected[it] for it in (3, 77, 199)] and some[1] == expected[77]
+        assert len(rows._starts) > 20
