@@ -80,7 +80,8 @@ class LanguageModel(keras.layers.Layer):
         if tied and self.stack.width != embedding_size:
             self.projection = keras.layers.Dense(embedding_size, name="projection")
         self.output_layer = keras.layers.Dense(vocabulary_size, dtype="float32", name="output")
-        self.ngrams, self.matches, self.gate = None, None, None
+        self.ngrams: Any = None
+        self.matches: Any = None
         if ngram_orders:
             self.ngrams = NgramConnections(
                 ngram_orders, ngram_buckets, vocabulary_size, name="ngrams"

@@ -85,7 +85,8 @@ class MatchMemory(keras.layers.Layer):
         joined = ops.concatenate([before, ops.cast(tokens, "int32")], axis=1)
         steps, first = ops.shape(tokens)[1], self.levels[-1]
         # Place i of the past is followed by token `first` + 1 + i of `joined`.
-        same, votes, counts, weight = self._allowed(steps), 0.0, [], 1.0
+        same, counts, weight = self._allowed(steps), [], 1.0
+        votes: Any = 0.0
         for rank, keys in enumerate(self._keys(joined)):
             for key in keys:
                 equal = ops.equal(key[:, None, first:-1], key[:, -steps:, None])
