@@ -224,7 +224,7 @@ def translate_corpus(
         name: np.concatenate([part[name].numpy() for part in parts])
         for name in ("translation", "score")
     }
-    joined["translation"] = np.array([text.decode() for text in joined["translation"]], object)
+    joined["translation"] = np.array([text.decode(errors="replace") for text in joined["translation"]], object)
     return joined
 
 
