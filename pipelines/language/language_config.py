@@ -101,6 +101,9 @@ class LanguageModelConfig(RunConfig):
         require(self.match_span >= 0, "match_span", self.match_span, "0 (none) or more")
         negatives = self.negative_samples
         require(negatives >= 0, "negative_samples", negatives, "0 (off) or more")
+        alone = self.tied and not self.ngram_orders and not self.match_span
+        expected = "0 (off), or --tied, --ngram-orders without a number and --match-span 0 with it"
+        require(alone or not negatives, "negative_samples", negatives, expected)
 
     @property
     def adaptation(self) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -10,7 +12,8 @@ from pipelines.batching import Batches
 from pipelines.feeding import evaluate_model
 from pipelines.language.artifacts import LanguageArtifacts
 from pipelines.language.language_config import LanguageModelConfig
-from pipelines.layers.language_model import CarriedReader, LanguageModel
+from pipelines.layers.carried_reader import CarriedReader, SampledReader
+from pipelines.layers.language_model import LanguageModel
 from pipelines.layers.sequence_losses import SmoothedCrossEntropy, TokenAccuracy, TokenPerplexity
 from pipelines.training import Objective
 
@@ -53,13 +56,20 @@ def learner(model: keras.Model, config: LanguageModelConfig) -> keras.Model:
     streams = config.streams
     tokens = keras.Input(batch_shape=(streams, None), dtype="int32", name="tokens")
     keep = keras.Input(batch_shape=(streams,), dtype="float32", name="keep")
-    reader = CarriedReader(model.get_layer(LAYER), streams, name="carried")
-    return keras.Model([tokens, keep], reader(tokens, keep))
+    inner, negatives = model.get_layer(LAYER), config.negative_samples
+    if not negatives:
+        reader = CarriedReader(inner, streams, name="carried")
+        return keras.Model([tokens, keep], reader(tokens, keep))
+    target = keras.Input(batch_shape=(streams, None), dtype="int32", name="target")
+    sampled = SampledReader(inner, streams, negatives=negatives, seed=config.seed, name="carried")
+    return keras.Model([tokens, keep, target], sampled(tokens, keep, target))
 
 
 def objective(config: LanguageModelConfig, model: keras.Model) -> Objective:
     """Return cross-entropy; bits per token of the validation streams choose the best epoch."""
-    del config, model
+    del model
+    if config.negative_samples:
+        return Objective(MeanNats(), [], "bits_per_token", "lower", _validate_nats)
     metrics = [TokenPerplexity(), TokenAccuracy("accuracy")]
 
     def validate(trained: keras.Model, batches: Batches) -> dict[str, float]:
@@ -70,3 +80,24 @@ def objective(config: LanguageModelConfig, model: keras.Model) -> Objective:
     return Objective(
         SmoothedCrossEntropy(), metrics, "bits_per_token", better="lower", validate=validate
     )
+
+
+@keras.saving.register_keras_serializable(package="pipelines")
+class MeanNats(keras.losses.Loss):
+    """The mean of losses that the model itself returns, float32[S, T]; padding counts nowhere."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each row, float32[S], over the mean length of rows."""
+        real = ops.cast(ops.not_equal(y_true, 0), y_pred.dtype)
+        return ops.sum(y_pred * real, axis=1) / ops.maximum(ops.mean(ops.sum(real, axis=1)), 1.0)
+
+
+def _validate_nats(trained: keras.Model, batches: Batches) -> dict[str, float]:
+    """Return the exact bits per token; windows count by their tokens."""
+    nats = tokens = 0.0
+    for inputs, targets, _ in batches.epoch(0):
+        count = float((targets != 0).sum())
+        found = trained.predict_on_batch(inputs)
+        nats += float((found * (targets != 0)).sum())
+        tokens += count
+    return {"bits_per_token": nats / tokens / np.log(2)}

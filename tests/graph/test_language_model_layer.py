@@ -10,7 +10,8 @@ import tensorflow as tf
 from pipelines.language.adapting import CACHE, Adaptation, adaptive_bits
 from pipelines.language.adapting import WINDOW as ADAPTING_WINDOW
 from pipelines.language.reading import read_prompt, token_bits
-from pipelines.layers.language_model import CarriedReader, LanguageModel
+from pipelines.layers.carried_reader import CarriedReader
+from pipelines.layers.language_model import LanguageModel
 
 SIZE = 12
 FORMS = {
