@@ -31,7 +31,6 @@ def position_chart(bands: Mapping[str, Sequence[Band]]) -> Markup:
                 marker="os^D"[place % 4],
                 color=SERIES[place % len(SERIES)],
                 label=name,
-                drawstyle="default",
             )
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator(starts))
@@ -90,5 +89,5 @@ def passage_chart(model: Array, other: Array, name: str) -> Markup:
         axes.set_xlim(*ends)
         axes.set_ylim(*ends)
         axes.set(xlabel=f"{name}, bits per character", ylabel="model, bits per character")
-        axes.legend(loc="upper left")
+        plot.canvas.legend(loc="outside upper left", ncols=2)
         return plot.svg()

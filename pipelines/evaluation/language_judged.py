@@ -24,7 +24,7 @@ from pipelines.evaluation.language_significance import (
 from pipelines.evaluation.scores import Comparison, Score
 from pipelines.evaluation.translation_measures import ratio_measure, score_of, share
 from pipelines.evaluation.translation_significance import TRIALS
-from pipelines.evaluation.wording import difference_interval, interval, number, p_value
+from pipelines.evaluation.wording import difference, difference_interval, interval, number, p_value
 
 Array = NDArray[Any]
 MODEL = "model"
@@ -74,11 +74,11 @@ class Judged:
     def against(self, other: str, system: str = MODEL) -> Comparison:
         """Compare the bits per character of a system, the model by default, with another's."""
         sums = self.table.sums()
-        pair = {MODEL: sums[system], other: sums[other]}
+        pair = {MODEL: sums[system], "other": sums[other]}
         score = score_of(
             ratio_measure("bits", pair, counted="characters"), self.units, seed=self.seed
         )
-        return score.baselines[other]
+        return score.baselines["other"]
 
     def only(self, *systems: str) -> PassageTable:
         """Keep the bits of some systems, those that are there."""
@@ -119,24 +119,33 @@ def documents_of(table: PassageTable, numbers: Sequence[int]) -> PassageTable:
     )
 
 
-def with_interval(value: Interval | Score) -> str:
+def with_interval(value: Interval) -> str:
     """Write bits and their interval: "2.13 (2.09–2.17)"."""
-    if value.low is None:
-        return number(value.value)
     return f"{number(value.value)} ({interval(value.low, value.high)})"
+
+
+def own_cell(score: Score) -> Markup:
+    """Write the model's value, and below it the interval."""
+    return Markup("{}<br><small>{}</small>").format(
+        number(score.value), interval(score.low, score.high)
+    )
 
 
 def difference_cell(entry: Comparison) -> str:
     """Write the model's difference from an opponent: "−0.12 (−0.14 to −0.11), p < 0.001"."""
     ends = difference_interval({"low": entry.low, "high": entry.high}, "")
-    sign = "+" if entry.difference > 0 else ""
-    return f"{sign}{number(entry.difference)} ({ends}), {p_value(entry.p_value)}"
+    gap = difference(entry.difference, "", signed=True)
+    return f"{gap} ({ends}), {p_value(entry.p_value)}"
 
 
 def compared_cells(score: Score, others: Sequence[str]) -> list[Markup]:
     """Write each opponent's value, and below it the model's difference from it."""
     return [
-        Markup("{}<br><small>{}</small>").format(number(entry.value), difference_cell(entry))
+        Markup("{}<br><small>{}, {}</small>").format(
+            number(entry.value),
+            difference(entry.difference, "", signed=True),
+            p_value(entry.p_value),
+        )
         for entry in (score.baselines[name] for name in others)
     ]
 

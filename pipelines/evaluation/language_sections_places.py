@@ -15,7 +15,7 @@ from pipelines.evaluation.language_judged import (
     Judged,
     compared_cells,
     outcome,
-    with_interval,
+    own_cell,
 )
 from pipelines.evaluation.language_measures import EDGES, bits_by_position
 from pipelines.evaluation.language_significance import PassageUnits, by_kind, by_position
@@ -119,12 +119,10 @@ def _position_table(found: Judged) -> Table:
     systems = list(dict.fromkeys(systems))
     scores = by_position(found.only(MODEL, *systems), found.units, seed=found.seed)
     return Table(
-        ["characters before it", "characters", MODEL, *systems],
-        [
-            [score.name, f"{score.count:,}", with_interval(score), *compared_cells(score, systems)]
-            for score in scores
-        ],
-        "Bits per character by where a passage of 1,000 characters begins, over all documents.",
+        ["characters before it", MODEL, *systems],
+        [[score.name, own_cell(score), *compared_cells(score, systems)] for score in scores],
+        "Bits per character by where a passage of 1,000 characters begins, over all documents; "
+        "below an opponent's, the model's difference from it.",
     )
 
 
@@ -163,14 +161,15 @@ def _kind_blocks(scores: Sequence[Score]) -> list[Block]:
             [
                 score.name,
                 f"{100 * score.count / total:.1f} %",
-                with_interval(score),
+                own_cell(score),
                 *compared_cells(score, others),
             ]
             for score in scores
         ],
-        "Bits per character by kind, on the beginnings of documents.",
+        "Bits per character by kind of character, on the same beginnings.",
     )
     told = "; ".join(f"{score.name} {number(score.value)}" for score in scores)
-    svg = kind_chart(scores, [MODEL, *others])
+    drawn = [score for score in scores if score.count >= FEWEST_CHARACTERS] or scores
+    svg = kind_chart(drawn, [MODEL, *others])
     caption = "Bits per character by kind; the model with its 95 % interval."
     return [Figure(svg, caption, f"The model's bits per character: {told}."), table]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from markupsafe import Markup
 
 from pipelines.evaluation.language_figures import passage_chart
 from pipelines.evaluation.language_judged import (
@@ -14,13 +17,15 @@ from pipelines.evaluation.language_judged import (
     difference_cell,
     documents_of,
     outcome,
+    own_cell,
     with_interval,
 )
 from pipelines.evaluation.language_measures import perplexity
 from pipelines.evaluation.language_significance import by_document
+from pipelines.evaluation.scores import Score
 from pipelines.evaluation.sections import Block, Figure, Section, Table
 from pipelines.evaluation.translation_compared import count_and_share
-from pipelines.evaluation.wording import number, p_value, size
+from pipelines.evaluation.wording import difference, number, p_value, size
 
 MOST_DOCUMENTS = 12  # in a table; of more, those where the model gains and loses most
 FEWEST_CHARACTERS = 300  # of which a mean can be drawn; PPMd's bits are whole bytes
@@ -113,16 +118,16 @@ def _adapted(found: Judged) -> str:
     text = (
         "A compressor goes on learning as it reads. The model may do so too, each window being "
         "scored before anything is learned from it: then it needs "
-        f"{number(found.interval(ADAPTED).value)} bits per character, against its own "
-        f"{number(gain.value)} {difference_cell(gain)}"
+        f"{number(found.interval(ADAPTED).value)} bits per character, not {number(gain.value)}: "
+        f"{difference_cell(gain)}."
     )
-    if found.rival:
-        entry = found.against(found.rival, ADAPTED)
-        words = {"better": "better than", "worse": "worse than"}.get(
-            outcome(entry), "not shown to be better or worse than"
-        )
-        text += f", and is {words} {found.rival} {difference_cell(entry)}"
-    return text + "."
+    if not found.rival:
+        return text
+    entry = found.against(found.rival, ADAPTED)
+    words = {"better": "better than", "worse": "worse than"}.get(
+        outcome(entry), "not shown to be better or worse than"
+    )
+    return f"{text} So it is {words} {found.rival}: {difference_cell(entry)}."
 
 
 def _system_row(found: Judged, name: str, sizes: int) -> list[str]:
@@ -150,20 +155,36 @@ def document_section(found: Judged) -> Section | None:
     numbers = _extreme_documents(found)
     scores = by_document(documents_of(table, numbers), found.rows, seed=found.seed)
     rows = [
-        [score.name, f"{score.count:,}", with_interval(score), *compared_cells(score, others)]
-        for score in scores
+        [_document_cell(score), own_cell(score), *compared_cells(score, others)] for score in scores
     ]
     caption = (
-        "Intervals and p-values within a document resample its passages; a document of few "
-        "passages decides little."
+        "Bits per character, with 95 % intervals; below an opponent's, the model's difference from "
+        "it. Within a document its passages are resampled; few passages decide little."
     )
     if len(numbers) < len(np.unique(found.table.document)):
         caption += (
             f" Of all documents, the {len(numbers)} with the largest gains and losses by character."
         )
-    columns = ["document", "characters", MODEL, *others]
+    columns = ["document", MODEL, *others]
     blocks: list[Block] = [_passage_figure(found), Table(columns, rows, caption)]
-    return Section("By document and passage", "", blocks)
+    return Section("By document and passage", _document_prose(scores, found.rival), blocks)
+
+
+def _document_cell(score: Score) -> Markup:
+    return Markup("{}<br><small>{:,} characters</small>").format(score.name, score.count)
+
+
+def _document_prose(scores: Sequence[Score], rival: str) -> str:
+    """Name the documents where the model does best and worst against its rival."""
+    if len(scores) < 2:
+        return ""
+    order = sorted(scores, key=lambda score: score.baselines[rival].difference)
+    best, worst = (
+        f"{score.name} ({difference(score.baselines[rival].difference, '', signed=True)} bits per "
+        "character)"
+        for score in (order[0], order[-1])
+    )
+    return f"Against {rival}, the model does best on {best} and worst on {worst}."
 
 
 def _extreme_documents(found: Judged) -> list[int]:

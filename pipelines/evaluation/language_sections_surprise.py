@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 from markupsafe import Markup
@@ -92,7 +92,7 @@ def passages_of(text: ScoredText) -> list[Passage]:
 def _strip(passage: Passage) -> Markup:
     return Markup(
         '<p class="caption strip-of">{}, from character {:,} on: {} bits per character</p>'
-        '<div class="strip">{}</div>'
+        '<div class="strip passage">{}</div>'
     ).format(
         passage.name or "a document",
         passage.start,
@@ -109,16 +109,19 @@ def _lines_table(scored: Sequence[ScoredText]) -> Table | None:
     ]
     if len(found) < 2:
         return None
-    worst = sorted(found, key=lambda entry: -entry[0])[:MOST_LINES]
+    worst: dict[str, tuple[float, str, int, Markup]] = {}
+    for entry in sorted(found, key=lambda entry: -entry[0]):
+        # A speaker's name may surprise at each of a hundred speeches.
+        worst.setdefault(entry[3].striptags(), entry)
     rows = [
         [
             Markup('<div class="strip">{}</div>').format(strip),
             f"{name}, line {line:,}" if name else f"line {line:,}",
             number(mean),
         ]
-        for mean, name, line, strip in worst
+        for mean, name, line, strip in islice(worst.values(), MOST_LINES)
     ]
-    caption = "Lines of ten tokens or more, by their mean bits a token."
+    caption = "Lines of ten tokens or more, by their mean bits a token; equal ones once."
     return Table(["line", "from", "bits per token"], rows, caption, ["left", "left", "right"])
 
 

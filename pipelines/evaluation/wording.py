@@ -39,6 +39,11 @@ def readable(name: str) -> str:
     return words + colon + rest
 
 
+def name_after(unit: str, name: str) -> str:
+    """Write a score's name behind its unit: "bits" "per character", not "bits bits per ..."."""
+    return readable(name).removeprefix(f"{unit} ") if unit else readable(name)
+
+
 def number(value: float | None, unit: str = "") -> str:
     """Write a measured value: three decimals for fractions, else three significant digits."""
     if value is None or not math.isfinite(value):
@@ -114,7 +119,7 @@ def verdict(score: Mapping[str, Any], baseline: str) -> str:
 
 def headline(score: Mapping[str, Any]) -> str:
     """Write a score with its interval and the rows it was measured on."""
-    text = f"{with_unit(score['value'], score['unit'])} {readable(score['name'])}"
+    text = f"{with_unit(score['value'], score['unit'])} {name_after(score['unit'], score['name'])}"
     if score.get("low") is not None:
         text += f" (95 % interval {interval(score['low'], score['high'], score['unit'])})"
     return f"{text} on {score['count']:,} test {score.get('counted', 'rows')}"
