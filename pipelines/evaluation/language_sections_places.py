@@ -17,11 +17,11 @@ from pipelines.evaluation.language_judged import (
     outcome,
     own_cell,
 )
-from pipelines.evaluation.language_measures import EDGES, bits_by_position
+from pipelines.evaluation.language_measures import EDGES, bits_by_position, passages
 from pipelines.evaluation.language_significance import PassageUnits, by_kind, by_position
 from pipelines.evaluation.scores import Score
 from pipelines.evaluation.sections import Block, Figure, Section, Table
-from pipelines.evaluation.wording import number
+from pipelines.evaluation.wording import difference, number
 
 FEWEST_CHARACTERS = 300  # of which a mean is drawn; PPMd's bits are whole bytes at odd places
 
@@ -40,7 +40,7 @@ def places_section(found: Judged) -> Section | None:
     if not found.rival:
         return None
     texts, bits = _character_bits(found)
-    scores = _kind_scores(found, texts, bits) if texts else []
+    scores = _kind_scores(found, texts, bits) if texts and found.rival in bits else []
     prose = [_position_prose(found)]
     blocks: list[Block] = []
     if texts:
@@ -48,7 +48,7 @@ def places_section(found: Judged) -> Section | None:
     blocks.append(_position_table(found))
     if scores:
         prose.append(_kind_prose(scores, found.rival))
-        blocks += _kind_blocks(scores)
+        blocks += _kind_blocks(scores, found.rival)
     return Section("Where the model earns its keep", "\n\n".join(prose), blocks)
 
 
@@ -75,13 +75,14 @@ def _character_bits(found: Judged) -> tuple[list[Beginning], dict[str, list[Arra
 def _position_figure(texts: Sequence[Beginning], bits: Mapping[str, Sequence[Array]]) -> Figure:
     edges = _edges(texts)
     bands = {name: bits_by_position(found, edges) for name, found in bits.items()}
+    aside = {name: bands.pop(name) for name in CONTEXT_FREE if name in bands}
     told = "; ".join(
         f"from {band.start:,} on {number(band.bits_per_character)}" for band in bands[MODEL]
     )
     longest = max(len(text.text) for text in texts)
     count = f"{len(texts):,} document" + "s" * (len(texts) != 1)
     caption = f"Bits per character by distance from the start; first {longest:,} of {count}."
-    return Figure(position_chart(bands), caption, f"The model's bits per character: {told}.")
+    return Figure(position_chart(bands, aside), caption, f"The model's bits per character: {told}.")
 
 
 def _edges(texts: Sequence[Beginning]) -> list[int]:
@@ -129,8 +130,9 @@ def _position_table(found: Judged) -> Table:
 def _kind_scores(
     found: Judged, texts: Sequence[Beginning], bits: Mapping[str, Sequence[Array]]
 ) -> list[Score]:
-    passages = sum(-(-len(text.text) // 1_000) for text in texts)
-    return by_kind(texts, bits, PassageUnits(None, passages), seed=found.seed)
+    pair = {name: bits[name] for name in (MODEL, found.rival)}
+    count = sum(len(passages(text.text)) for text in texts)
+    return by_kind(texts, pair, PassageUnits(None, count), seed=found.seed)
 
 
 def _kind_prose(scores: Sequence[Score], rival: str) -> str:
@@ -139,37 +141,43 @@ def _kind_prose(scores: Sequence[Score], rival: str) -> str:
         "The first letter of a word is where a word is chosen; later letters, blanks and "
         "punctuation mostly follow from it."
     )
-    told = [score for score in scores if rival in score.baselines]
-    for word, join in (("better", "needs fewer bits"), ("worse", "needs more bits")):
-        names = [s.name for s in told if outcome(s.baselines[rival]) == word]
-        if names:
-            text += f" The model {join} than {rival} at: {', '.join(names)}."
-    gains = {s.name: -s.baselines[rival].difference * s.count for s in told}
-    if sum(gains.values()) > 0 and len(gains) > 1:
+    found = {score.name: outcome(score.baselines[rival]) for score in scores}
+    for word, count in (("better", "fewer"), ("worse", "more")):
+        names = [name for name, result in found.items() if result == word]
+        where = f"at: {', '.join(names)}" if names else "at no kind of character"
+        text += f" The model surely needs {count} bits than {rival} {where}."
+    gains = {score.name: _saved(score, rival) for score in scores}
+    saved = sum(value for value in gains.values() if value > 0)
+    if saved > 0 and len(gains) > 1:
         name = max(gains, key=gains.__getitem__)
-        share = 100 * gains[name] / sum(value for value in gains.values() if value > 0)
-        text += f" Of all bits it saves, {share:.0f} % are at: {name}."
+        text += f" Of all bits that it saves, {100 * gains[name] / saved:.0f} % are at: {name}."
     return text
 
 
-def _kind_blocks(scores: Sequence[Score]) -> list[Block]:
-    others = list(scores[0].baselines)
+def _saved(score: Score, rival: str) -> float:
+    """Bits that the model needs less than its rival, over all characters of the kind."""
+    return -score.baselines[rival].difference * score.count
+
+
+def _kind_blocks(scores: Sequence[Score], rival: str) -> list[Block]:
     total = sum(score.count for score in scores)
     table = Table(
-        ["kind", "share of text", MODEL, *others],
+        ["kind", "share of text", MODEL, rival, "saves in 1,000"],
         [
             [
                 score.name,
                 f"{100 * score.count / total:.1f} %",
                 own_cell(score),
-                *compared_cells(score, others),
+                *compared_cells(score, [rival]),
+                difference(1_000 * _saved(score, rival) / total, "", signed=True),
             ]
             for score in scores
         ],
-        "Bits per character by kind of character, on the same beginnings.",
+        "Bits per character by kind of character, on the same beginnings. Saves in 1,000: bits "
+        f"fewer than {rival} in 1,000 characters of the text, of all kinds.",
     )
     told = "; ".join(f"{score.name} {number(score.value)}" for score in scores)
     drawn = [score for score in scores if score.count >= FEWEST_CHARACTERS] or scores
-    svg = kind_chart(drawn, [MODEL, *others])
+    svg = kind_chart(drawn, rival)
     caption = "Bits per character by kind; the model with its 95 % interval."
     return [Figure(svg, caption, f"The model's bits per character: {told}."), table]

@@ -50,7 +50,7 @@ def quality_section(found: Judged, sizes: int) -> Section:
     if ADAPTED in found.table.bits:
         prose.insert(1, _adapted(found))
     columns = ["system", "bits per character", "perplexity", "times smaller"]
-    columns += ["the model's difference", "passages where it is better"]
+    columns += ["the model's difference", "passages where the model is better"]
     rows = [_system_row(found, name, sizes) for name in found.by_rank]
     caption = (
         f"{found.units.sentence()} Perplexity: so many equally likely characters would be as hard "

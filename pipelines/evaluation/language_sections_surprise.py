@@ -20,6 +20,7 @@ from pipelines.evaluation.wording import number
 
 SHORTEST = 500  # characters of a passage that may stand as the best or the worst
 MOST_LINES = 10
+_SHOWN_BEFORE = 30  # characters before a guess; on a telephone more would push the guesses out
 _STRIP = (
     "The stronger the ground of a character, the more bits it took: the more it surprised the "
     "model, which had read all of the document before it. Colour gathers where words begin, and on "
@@ -132,7 +133,9 @@ def guesses_section(guesses: Sequence[Guess]) -> Section | None:
     most = max(len(guess.likeliest) for guess in guesses)
     rows = [
         [
-            Markup("<code>{}</code>").format("…" + visible(guess.before)[-40:]),
+            Markup('<code class="nowrap">…{}</code>').format(
+                visible(guess.before[-_SHOWN_BEFORE:])
+            ),
             Markup("<code>{}</code>").format(visible(guess.actual)),
             number(guess.bits),
             *_expected(guess, most),

@@ -35,7 +35,7 @@ def outputs_of(per_character, texts=TEXTS, *, told=False):
 
 def scored(row=0, length=2_000):
     text = TEXTS[row][:length]
-    bits = np.where(np.array(list(text)) == "F", 9.0, 1.0).astype(np.float32)
+    bits = np.where(np.array(list(text)) == "F", 19.0, 1.0).astype(np.float32)
     return ScoredText(row, ROWS[row].name, text, tuple(text), bits)
 
 
@@ -188,11 +188,13 @@ def test_kinds_of_character_tell_where_bits_are_saved(sections):
     section = sections["Where the model earns its keep"]
     position, kind = tables(section)
     assert [row[0] for row in position.rows] == ["0 to 1,000", "1,000 to 3,000"]
-    # Of the scored text, an F costs 9 bits and all else 1, while PPMd pays 2.5 for each.
+    # Of the scored text, an F costs 19 bits and all else 1, while PPMd pays 2.5 for each.
     assert str(row_of(kind, "later letter")[2]).startswith("1.00")
-    assert "more bits than PPMd at" not in section.prose or "first letter" in section.prose
-    assert "fewer bits than PPMd at: " in section.prose
-    assert re.search(r"Of all bits it saves, \d+ % are at: later letter", section.prose)
+    assert re.search("surely needs fewer bits than PPMd at: .*later letter", section.prose)
+    assert re.search("surely needs more bits than PPMd at: first letter of a word", section.prose)
+    assert re.search(r"Of all bits that it saves, \d+ % are at: later letter", section.prose)
+    saved = [float(row[4].replace("−", "-")) for row in kind.rows]
+    assert saved[0] < 0 < saved[1]
 
 
 def test_a_rival_that_tells_no_characters_leaves_the_figure_to_others():
@@ -244,7 +246,7 @@ def test_guesses_mark_what_came(sections):
     (table,) = tables(sections["What it expects next"])
     assert table.columns == ["after", "came", "bits", "likeliest", "2.", "3."]
     first = [str(cell) for cell in table.rows[0]]
-    assert first[0] == "<code>…Fetch¶it</code>"
+    assert first[0] == '<code class="nowrap">…Fetch¶it</code>'
     assert first[3] == "<code>e</code> 60.0"
     assert first[4] == '<span class="mark right-mark"><code>␣</code></span> 30.0'
     assert first[5] == "<code>¶</code> 5.0"
