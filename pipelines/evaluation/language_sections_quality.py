@@ -48,7 +48,7 @@ def quality_section(found: Judged, sizes: int) -> Section:
     """
     prose = [_verdict(found), _worth(found, sizes), _BITS]
     if ADAPTED in found.table.bits:
-        prose.insert(1, _adapted(found))
+        prose.insert(2, _adapted(found))
     columns = ["system", "bits per character", "perplexity", "times smaller"]
     columns += ["the model's difference", "passages where the model is better"]
     rows = [_system_row(found, name, sizes) for name in found.by_rank]
