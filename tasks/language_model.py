@@ -128,7 +128,7 @@ class LanguageModel(Task[Document, LanguageConfig]):
 
         return Streams(
             corpus,
-            inputs=("tokens",),
+            inputs=("tokens", "target")[: len(model.inputs) - 1],
             target="target",
             streams=self.config.streams,
             window=self.config.window,

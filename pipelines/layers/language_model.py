@@ -211,7 +211,9 @@ class LanguageModel(keras.layers.Layer):
             return []
         joined = ops.concatenate([past, ops.cast(tokens, "int32")], axis=1)
         if mask is None:
-            return [joined[:, ops.shape(tokens)[1] :]]
+            kept = joined[:, ops.shape(tokens)[1] :]
+            # Loops over a state need its static shape, which the slice has lost.
+            return [ops.reshape(kept, (past.shape[0] or -1, self.memory))]
         read = ops.sum(ops.cast(mask, "int32"), axis=1)
         places = read[:, None] + ops.arange(self.memory, dtype="int32")
         return [ops.take_along_axis(joined, places, axis=1)]

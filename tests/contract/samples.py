@@ -136,8 +136,8 @@ def language_model(folder):
     """Short scenes of the same sentences in the same order, one a file, in a folder."""
     scenes = folder / "scenes"
     scenes.mkdir()
-    for number in range(14):
-        lines = [SCENE[(number + place) % len(SCENE)] for place in range(12)]
+    for number in range(40):
+        lines = [SCENE[(number + place) % len(SCENE)] for place in range(6)]
         (scenes / f"{number:02}.txt").write_text("\n".join([f"SCENE {number}", *lines, ""]))
     return str(scenes)
 
@@ -151,8 +151,8 @@ FORECASTER = {
 }  # fmt: skip
 
 WRITER = {
-    "embedding_size": 8, "window": 16, "valid_share": 0.15, "test_share": 0.15, "fast": False,
-    **TINY,
+    **TINY, "embedding_size": 8, "batch_tokens": 256, "window": 64, "valid_share": 0.15,
+    "test_share": 0.15, "fast": False,
 }  # fmt: skip
 
 TRANSLATOR = {

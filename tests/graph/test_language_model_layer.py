@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.language.adapting import CACHE, Adaptation, adaptive_bits
+from pipelines.language.adapting import CACHE, Adaptation, _moving, adaptive_bits
 from pipelines.language.adapting import WINDOW as ADAPTING_WINDOW
 from pipelines.language.reading import read_prompt, token_bits
 from pipelines.layers.carried_reader import CarriedReader
@@ -125,7 +125,7 @@ def test_a_prompt_is_read_up_to_its_last_token(monkeypatch):
 @pytest.fixture(scope="module")
 def adapting():
     """A layer, and its bits of texts as it learns; traced once."""
-    layer = made("gru, one-hot")
+    layer = made("lstm, n-grams, matches")
     row = tf.TensorSpec([None], tf.float32)
 
     @tf.function(input_signature=[tf.RaggedTensorSpec([None, None], tf.int32), *[row] * 4])
@@ -149,22 +149,22 @@ def test_adapting_by_nothing_changes_nothing(adapting):
 def test_adapting_learns_from_a_window_after_it_was_scored_and_leaves_the_layer_alone(adapting):
     layer, adapted = adapting
     row = [2, *[5, 6, 7, 8] * (ADAPTING_WINDOW // 2)]
-    before = [np.array(weight) for weight in layer.trainable_variables]
+    before = [np.array(weight) for weight in _moving(layer)]
     still = plain_bits(layer, row)
     found = adapted([row, row], rate=0.5, decay=0.1)
     np.testing.assert_allclose(found[0], found[1], atol=1e-5)  # rows do not learn of one another
-    for weight, old in zip(layer.trainable_variables, before, strict=True):
+    for weight, old in zip(_moving(layer), before, strict=True):
         np.testing.assert_array_equal(weight, old)
     assert found[0][ADAPTING_WINDOW:].mean() < still[ADAPTING_WINDOW:].mean()
     np.testing.assert_allclose(found[0], eagerly(layer, row, 0.5, 0.1), atol=1e-3)
-    for weight, old in zip(layer.trainable_variables, before, strict=True):
+    for weight, old in zip(_moving(layer), before, strict=True):
         weight.assign(old)
 
 
 def eagerly(layer, row, rate, decay):
     """Do the same with the layer's own weights, which change."""
     bits, state = [], layer.start(1)
-    variables = layer.trainable_variables
+    variables = _moving(layer)
     trained = [np.array(variable) for variable in variables]
     for start in range(0, len(row) - 1, ADAPTING_WINDOW):
         block = tf.constant([row[start : start + ADAPTING_WINDOW + 1]])
