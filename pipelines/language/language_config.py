@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pipelines.config import RunConfig, require
+from pipelines.config import Cell, RunConfig, require
 
 # Settings of how a model may learn while it is judged.
 ADAPTATION = ("dynamic_rate", "dynamic_decay", "cache_share", "cache_sharpness")
@@ -18,8 +18,8 @@ class LanguageModelConfig(RunConfig):
     """Settings of a recurrent language model."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "quick": {"units": 128, "embedding_size": 64, "epochs": 1},
-        "full": {"units": 1024, "epochs": 12, "output_dropout": 0.2, "locked_dropout": 0.1},
+        "quick": {"units": 128, "epochs": 1},
+        "full": {"units": 1024, "epochs": 12, "output_dropout": 0.3},
     }
 
     level: LanguageLevel = "char"
@@ -29,15 +29,16 @@ class LanguageModelConfig(RunConfig):
     min_count: int = 2
     """Characters (of subwords: merges) seen less often than this in training are unknown."""
 
-    epochs: int = 3
+    epochs: int = 4
     patience: int = 3
-    batch_tokens: int = 6_400
+    batch_tokens: int = 2_048
     """Tokens of a step of training: streams × window."""
-    window: int = 100
+    window: int = 64
     """Mean number of tokens between two updates (truncated back-propagation through time); the
     state is carried from window to window, and lengths vary (Merity et al., 2018, sec. 4.1)."""
     learning_rate: float = 4e-3
     fast: bool = True
+    cell: Cell = "gru"
     bidirectional: bool = False
     units: int = 512
     embedding_size: int = 128
@@ -48,9 +49,9 @@ class LanguageModelConfig(RunConfig):
     """Train against so many tokens drawn at each step instead of the whole vocabulary (sampled
     softmax; Jean et al., 2015): for large vocabularies; evaluation is exact. 0: off."""
 
-    ngram_orders: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
-    """Lengths of n-grams connected to the output directly: tables that learn in minutes what counts
-    know, beside the network that learns the rest (Mikolov et al., 2011). No number: none."""
+    ngram_orders: tuple[int, ...] = ()
+    """Lengths of n-grams connected to the output directly, such as 1 2 3 4: tables that learn in
+    minutes what counts know, for a pass or two over the text (Mikolov et al., 2011)."""
     ngram_buckets: int = 65_536
     """Most n-grams of a length that have a row of their own; beyond, some share one."""
     match_span: int = 4_096
@@ -63,7 +64,7 @@ class LanguageModelConfig(RunConfig):
     2016)."""
     locked_dropout: float = 0.0
     """Share of channels of the token vectors dropped, the same ones at every step of a window."""
-    output_dropout: float = 0.0
+    output_dropout: float = 0.1
     """Share of values dropped before the output layer."""
 
     dynamic_rate: float = 0.0
@@ -102,7 +103,7 @@ class LanguageModelConfig(RunConfig):
         negatives = self.negative_samples
         require(negatives >= 0, "negative_samples", negatives, "0 (off) or more")
         alone = self.tied and not self.ngram_orders and not self.match_span
-        expected = "0 (off), or --tied, --ngram-orders without a number and --match-span 0 with it"
+        expected = "0 (off), or --tied and --match-span 0 with it, and no --ngram-orders"
         require(alone or not negatives, "negative_samples", negatives, expected)
 
     @property

@@ -152,7 +152,7 @@ FORECASTER = {
 
 WRITER = {
     **TINY, "embedding_size": 8, "batch_tokens": 256, "window": 64, "valid_share": 0.15,
-    "test_share": 0.15, "fast": False,
+    "test_share": 0.15, "fast": False, "ngram_orders": (1, 3), "ngram_buckets": 500,
 }  # fmt: skip
 
 TRANSLATOR = {

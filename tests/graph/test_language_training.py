@@ -45,7 +45,7 @@ def test_the_loss_of_given_losses_is_their_mean_over_real_tokens():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"negative_samples": 5}, "negative-samples.*--tied, --ngram-orders without"),
+        ({"negative_samples": 5}, "negative-samples.*--tied and --match-span 0"),
         ({"window": 1}, "window.*at least 2"),
         ({"bidirectional": True}, "bidirectional.*reads forward only"),
         ({"tied": True, "embedding_size": 0}, "tied.*one-hot"),
