@@ -23,8 +23,8 @@ from pipelines.evaluation.language_significance import (
     passage_table,
     passage_units,
 )
+from pipelines.evaluation.measures import Measure, ratio_measure, score_of, share
 from pipelines.evaluation.scores import Score
-from pipelines.evaluation.translation_measures import Measure, ratio_measure, score_of, share
 
 Array = NDArray[Any]
 

@@ -21,9 +21,9 @@ from pipelines.evaluation.language_significance import (
     passage_table,
     passage_units,
 )
+from pipelines.evaluation.measures import ratio_measure, score_of, share
 from pipelines.evaluation.scores import Comparison, Score
-from pipelines.evaluation.translation_measures import ratio_measure, score_of, share
-from pipelines.evaluation.translation_significance import TRIALS
+from pipelines.evaluation.units import TRIALS
 from pipelines.evaluation.wording import difference, difference_interval, interval, number, p_value
 
 Array = NDArray[Any]

@@ -22,10 +22,10 @@ from pipelines.evaluation.language_measures import (
     bits_by_kind,
     passage_lengths,
 )
+from pipelines.evaluation.measures import ratio_measure, score_of
 from pipelines.evaluation.resampling import require_rows
 from pipelines.evaluation.scores import Score
-from pipelines.evaluation.translation_measures import ratio_measure, score_of
-from pipelines.evaluation.translation_significance import MIN_DOCUMENTS, Units
+from pipelines.evaluation.units import MIN_DOCUMENTS, Units
 
 Array = NDArray[Any]
 Outputs = Mapping[str, Array]

@@ -16,18 +16,19 @@ from numpy.typing import NDArray
 
 from pipelines.errors import EvaluationError
 from pipelines.evaluation import translation_evidence as evidence
-from pipelines.evaluation.resampling import require_rows
-from pipelines.evaluation.scores import Score
-from pipelines.evaluation.scoring import share_score
-from pipelines.evaluation.translation_measures import (
+from pipelines.evaluation.measures import (
     Measure,
     ratio_measure,
     score_of,
     share,
     with_p_values,
 )
+from pipelines.evaluation.resampling import require_rows
+from pipelines.evaluation.scores import Score
+from pipelines.evaluation.scoring import share_score
 from pipelines.evaluation.translation_metrics import TextMetric, statistics_of, text_metrics
-from pipelines.evaluation.translation_significance import Units, p_values, units_of
+from pipelines.evaluation.translation_significance import p_values
+from pipelines.evaluation.units import Units, units_of
 
 Array = NDArray[Any]
 Outputs = Mapping[str, Array]

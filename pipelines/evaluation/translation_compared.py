@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from pipelines.errors import EvaluationError
 from pipelines.evaluation.bootstrap import Interval, bootstrap_sums
+from pipelines.evaluation.measures import share as ratio
 from pipelines.evaluation.translation import Outputs, Pair, translations_of
-from pipelines.evaluation.translation_measures import share as ratio
 from pipelines.evaluation.translation_metrics import (
     TextMetric,
     sentence_chrf,
     text_metrics,
 )
-from pipelines.evaluation.translation_significance import TRIALS, Units, units_of
+from pipelines.evaluation.units import TRIALS, Units, units_of
 from pipelines.evaluation.wording import interval, number
 
 Array = NDArray[Any]

@@ -9,6 +9,12 @@ import numpy as np
 from markupsafe import Markup
 
 from pipelines.evaluation import translation_evidence as counting
+from pipelines.evaluation.measures import (
+    Measure,
+    ratio_measure,
+    score_of,
+    with_p_values,
+)
 from pipelines.evaluation.overview import score_table
 from pipelines.evaluation.scores import Score
 from pipelines.evaluation.sections import Html, Section, Table
@@ -24,12 +30,6 @@ from pipelines.evaluation.translation_compared import (
     with_interval,
 )
 from pipelines.evaluation.translation_figures import attention_block, slice_blocks
-from pipelines.evaluation.translation_measures import (
-    Measure,
-    ratio_measure,
-    score_of,
-    with_p_values,
-)
 from pipelines.evaluation.translation_metrics import signatures
 from pipelines.evaluation.translation_sections_belief import (
     confidence_section,

@@ -1,4 +1,4 @@
-"""What is resampled, and sacrebleu's test of whether two translators differ.
+"""Sacrebleu's test of whether two translators differ.
 
 The test is paired approximate randomisation (Riezler & Maxwell, 2005): were two systems alike,
 exchanging their translations of a document at random would change nothing.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,50 +19,10 @@ from sacrebleu.significance import PairedTest
 
 from pipelines.evaluation.resampling import pool
 from pipelines.evaluation.translation_metrics import TextMetric
+from pipelines.evaluation.units import TRIALS, Units
 
 Array = NDArray[Any]
-TRIALS = 1000
-MIN_DOCUMENTS = 20  # fewer say too little about how documents vary
 _SEED = "SACREBLEU_SEED"
-
-
-@dataclass(frozen=True)
-class Units:
-    """What intervals and tests draw: documents where enough are known, else single pairs.
-
-    Attributes:
-        groups: int[N], the document of each pair; None where pairs are drawn.
-        count: how many units there are.
-    """
-
-    groups: Array | None
-    count: int
-
-    @property
-    def name(self) -> str:
-        """What a unit is, in the plural."""
-        return "pairs" if self.groups is None else "documents"
-
-    def sentence(self) -> str:
-        """Say what was resampled, and why."""
-        if self.groups is not None:
-            return (
-                f"Intervals and p-values resample the {self.count:,} documents, since pairs of "
-                "one document share its subject and style."
-            )
-        return (
-            f"Intervals and p-values resample the {self.count:,} pairs, as fewer than "
-            f"{MIN_DOCUMENTS} documents are known; pairs of one document are alike, so the true "
-            "intervals may be wider."
-        )
-
-
-def units_of(documents: Sequence[str]) -> Units:
-    """Decide what to resample from the document of each pair, "" where it is unknown."""
-    names, numbers = np.unique(np.array(documents, object).astype(str), return_inverse=True)
-    if "" in names or len(names) < MIN_DOCUMENTS:
-        return Units(None, len(documents))
-    return Units(numbers, len(names))
 
 
 def p_values(

@@ -224,7 +224,8 @@ def translate_corpus(
         name: np.concatenate([part[name].numpy() for part in parts])
         for name in ("translation", "score")
     }
-    joined["translation"] = np.array([text.decode(errors="replace") for text in joined["translation"]], object)
+    texts = [text.decode(errors="replace") for text in joined["translation"]]
+    joined["translation"] = np.array(texts, object)
     return joined
 
 

@@ -10,7 +10,8 @@ from sacrebleu.significance import PairedTest
 from pipelines.errors import EvaluationError
 from pipelines.evaluation.translation import ReferenceScores, score_translation
 from pipelines.evaluation.translation_metrics import text_metrics
-from pipelines.evaluation.translation_significance import Units, p_values, units_of
+from pipelines.evaluation.translation_significance import p_values
+from pipelines.evaluation.units import Units, units_of
 
 WORDS = ["the", "light", "of", "day", "was", "good", "and", "he", "saw", "that", "it", "made"]
 

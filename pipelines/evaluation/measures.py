@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipelines.evaluation import bootstrap
 from pipelines.evaluation.scores import Better, Comparison, Score
 from pipelines.evaluation.scoring import comparison
-from pipelines.evaluation.translation_significance import TRIALS, Units
+from pipelines.evaluation.units import TRIALS, Units
 
 Array = NDArray[Any]
 Statistic = Callable[[Array], Array]
