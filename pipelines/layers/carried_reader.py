@@ -45,9 +45,7 @@ class CarriedReader(keras.layers.Layer):
         ]
         self.built = True
 
-    def call(
-        self, tokens: Any, keep: Any, targets: Any = None, training: bool = False
-    ) -> Any:
+    def call(self, tokens: Any, keep: Any, targets: Any = None, training: bool = False) -> Any:
         """Read a window of every stream, and keep the state after it."""
         del targets  # the loss is not this layer's business
         logits, after = self.inner.read(tokens, self._before(keep), training)
@@ -95,9 +93,7 @@ class SampledReader(CarriedReader):
         super().__init__(inner, streams, **kwargs)
         self.loss_layer = SampledSoftmaxLoss(negatives, seed=seed)
 
-    def call(
-        self, tokens: Any, keep: Any, targets: Any = None, training: bool = False
-    ) -> Any:
+    def call(self, tokens: Any, keep: Any, targets: Any = None, training: bool = False) -> Any:
         """Read a window of every stream, and keep the state after it."""
         states, after = self.inner.states(tokens, self._before(keep), training)
         self._carry(after)
