@@ -21,6 +21,7 @@ from pipelines.text.vocabulary import PAD
 
 WINDOW = 64  # tokens between two updates
 CACHE = 2_000  # states that the cache holds
+SMALL = 1e-4  # beside the root of a sum of squares: a weight without gradients stays
 AT_ONCE = 2  # rows worked on side by side: steps of one row leave processors idle
 
 
@@ -28,7 +29,8 @@ class Adaptation(NamedTuple):
     """How a model learns as it reads a row; each float32[B].
 
     Attributes:
-        rate: how far one update goes along the gradient of the mean nats of a window; 0: none.
+        rate: how far one update goes along the gradient of the mean nats of a window, which AdaGrad
+            (Duchi et al., 2011) scales for each weight by its gradients in this text; 0: none.
         decay: share of the way back to the trained weights after every update.
         share: λ, how far the cache is believed; 0: not at all.
         sharpness: θ, by which the products of states are multiplied.
@@ -48,10 +50,14 @@ class Cache(NamedTuple):
 
 
 class Reader(NamedTuple):
-    """What changes as a row is read: the model's state, its weights and the cache."""
+    """What changes as a row is read: the model's state, its weights and the cache.
+
+    `squares` are the sums of the squared gradients of every weight.
+    """
 
     state: Any
     weights: list[tf.Tensor]
+    squares: list[tf.Tensor]
     cache: Cache
 
 
@@ -99,7 +105,7 @@ def _row_bits(layer: LanguageModel, row: tf.Tensor, how: Adaptation) -> tf.Tenso
     *_, written = tf.while_loop(
         lambda number, *_: number < blocks,
         read,
-        (0, Reader(layer.start(1), trained, empty), written),
+        (0, Reader(layer.start(1), trained, list(map(tf.zeros_like, trained)), empty), written),
         parallel_iterations=1,
     )
     return written.concat()
@@ -121,17 +127,18 @@ def _read_window(
         logits = layer.scores(block[None, :-1], states, reader.state)[0]
         nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
         loss = tf.reduce_mean(nats)
-    moved = tf.cond(
+    moved, squares = tf.cond(
         how.rate > 0,
-        lambda: _moved(weights, tape.gradient(loss, weights), trained, how),
-        lambda: list(weights),
+        lambda: _moved(reader, tape.gradient(loss, weights), trained, how),
+        lambda: (list(weights), list(reader.squares)),
     )
     nats = tf.cond(
         how.share > 0,
         lambda: _with_cache(nats, states[0], targets, reader.cache, how),
         lambda: nats,
     )
-    return nats, Reader(after, moved, _remembered(reader.cache, states[0], targets))
+    cache = _remembered(reader.cache, states[0], targets)
+    return nats, Reader(after, moved, squares, cache)
 
 
 def _remembered(cache: Cache, states: tf.Tensor, targets: tf.Tensor) -> Cache:
@@ -149,13 +156,19 @@ def _moving(layer: LanguageModel) -> list[Any]:
 
 
 def _moved(
-    weights: Sequence[tf.Tensor], gradients: Any, trained: Sequence[tf.Tensor], how: Adaptation
-) -> list[tf.Tensor]:
+    reader: Reader, gradients: Any, trained: Sequence[tf.Tensor], how: Adaptation
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
     """Take a step against the gradients, and a share of the way back to the trained weights."""
-    return [
-        now - how.rate * tf.convert_to_tensor(gradient) + how.decay * (start - now)
-        for now, gradient, start in zip(weights, gradients, trained, strict=True)
-    ]
+    moved, squares = [], []
+    for now, square, gradient, start in zip(
+        reader.weights, reader.squares, gradients, trained, strict=True
+    ):
+        slope = tf.convert_to_tensor(gradient)
+        square += tf.square(slope)
+        stepped = now - how.rate * slope / (tf.sqrt(square) + SMALL)
+        moved.append(stepped + how.decay * (start - stepped))
+        squares.append(square)
+    return moved, squares
 
 
 def _with_cache(

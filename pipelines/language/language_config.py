@@ -69,7 +69,7 @@ class LanguageModelConfig(RunConfig):
 
     dynamic_rate: float = 0.0
     """Also judge the model as it learns from the text it reads, with this learning rate (dynamic
-    evaluation; Krause et al., 2018): 0.1, say. It takes minutes. 0: off."""
+    evaluation; Krause et al., 2018): 0.002, say. It takes minutes. 0: off."""
     dynamic_decay: float = 0.0
     """Share of the way back to the trained weights after each window of dynamic evaluation."""
     cache_share: float = 0.0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.language.adapting import CACHE, Adaptation, _moving, adaptive_bits
+from pipelines.language.adapting import CACHE, SMALL, Adaptation, _moving, adaptive_bits
 from pipelines.language.adapting import WINDOW as ADAPTING_WINDOW
 from pipelines.language.reading import read_prompt, token_bits
 from pipelines.layers.carried_reader import CarriedReader
@@ -151,12 +151,12 @@ def test_adapting_learns_from_a_window_after_it_was_scored_and_leaves_the_layer_
     row = [2, *[5, 6, 7, 8] * (ADAPTING_WINDOW // 2)]
     before = [np.array(weight) for weight in _moving(layer)]
     still = plain_bits(layer, row)
-    found = adapted([row, row], rate=0.5, decay=0.1)
+    found = adapted([row, row], rate=0.05, decay=0.1)
     np.testing.assert_allclose(found[0], found[1], atol=1e-5)  # rows do not learn of one another
     for weight, old in zip(_moving(layer), before, strict=True):
         np.testing.assert_array_equal(weight, old)
     assert found[0][ADAPTING_WINDOW:].mean() < still[ADAPTING_WINDOW:].mean()
-    np.testing.assert_allclose(found[0], eagerly(layer, row, 0.5, 0.1), atol=1e-3)
+    np.testing.assert_allclose(found[0], eagerly(layer, row, 0.05, 0.1), atol=1e-3)
     for weight, old in zip(_moving(layer), before, strict=True):
         weight.assign(old)
 
@@ -166,6 +166,7 @@ def eagerly(layer, row, rate, decay):
     bits, state = [], layer.start(1)
     variables = _moving(layer)
     trained = [np.array(variable) for variable in variables]
+    squares = [np.zeros_like(values) for values in trained]
     for start in range(0, len(row) - 1, ADAPTING_WINDOW):
         block = tf.constant([row[start : start + ADAPTING_WINDOW + 1]])
         with tf.GradientTape() as tape:
@@ -173,10 +174,11 @@ def eagerly(layer, row, rate, decay):
             nats = tf.nn.sparse_softmax_cross_entropy_with_logits(block[:, 1:], logits)
             loss = tf.reduce_mean(nats)
         gradients = tape.gradient(loss, variables)
-        for variable, gradient, first in zip(variables, gradients, trained, strict=True):
-            now = np.array(variable)
-            step = rate * np.asarray(tf.convert_to_tensor(gradient))
-            variable.assign(now - step + decay * (first - now))
+        for place, gradient in enumerate(gradients):
+            slope = np.asarray(tf.convert_to_tensor(gradient))
+            squares[place] += slope**2
+            now = np.array(variables[place]) - rate * slope / (np.sqrt(squares[place]) + SMALL)
+            variables[place].assign(now + decay * (trained[place] - now))
         bits.append(nats.numpy()[0] / math.log(2))
     return np.concatenate(bits)
 
