@@ -209,7 +209,7 @@ def training(repeats: int) -> None:
 
     plain = {
         "variational_dropout": 0.0, "locked_dropout": 0.0, "output_dropout": 0.0,
-        "weight_dropout": 0.0, "cell": "lstm", "depth": 1,
+        "weight_dropout": 0.0, "cell": "lstm", "depth": 1, "match_span": 0, "ngram_orders": (),
     }  # fmt: skip
     for units in (256, 512, 1024):
         config = LanguageConfig(units=units, **plain)
