@@ -11,6 +11,7 @@ import numpy as np
 
 from pipelines.datasets.storage import storage_errors
 from pipelines.errors import DataError
+from pipelines.evaluation.language_evidence import ScoredText
 from pipelines.evaluation.surprise import surprise_page
 from pipelines.export.loading import load_served
 from pipelines.language.predict_options import LanguageOptions
@@ -53,7 +54,9 @@ def _weigh(model: ServedModel, text: str, options: LanguageOptions) -> int:
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             name = "standard input" if options.file == "-" else Path(str(options.file)).name
-            surprise_page(path, name, list(tokens), bits, characters=len(text))
+            # At level "byte" characters are shown in the place of their bytes.
+            scored = ScoredText(0, name, text, tuple(map(str, tokens)), bits)
+            surprise_page(path, name, *scored.shown(), characters=len(text))
     sys.stdout.write(json.dumps(record) + "\n" if options.json else _told(record))
     return 0
 

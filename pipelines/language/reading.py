@@ -11,7 +11,7 @@ from pipelines.layers.language_model import LanguageModel
 from pipelines.text.vocabulary import PAD
 
 WINDOW = 256  # steps read at once
-TOKENS = 16_384  # rows × steps read at once, at most: memory does not grow with either
+TOKENS = 4_096  # rows × steps read at once, at most: a step compares with thousands of places
 
 
 class Prompt(NamedTuple):
