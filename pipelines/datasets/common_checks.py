@@ -61,18 +61,20 @@ def spelling_finding(labels: Iterable[str], name: str, *, meaningful: str = "") 
 
 
 def left_out_finding(
-    card: DataCard, unit: str, notes: Sequence[str], *, conflict: str, meaning: str
+    card: DataCard, unit: str, notes: Sequence[str], *, conflict: str = "", meaning: str = ""
 ) -> Finding:
     """Report how many rows reading left out, and why.
 
     Args:
-        card: of data of which some rows were left out.
+        card: of the data.
         unit: what a row is called: "rows", "sentences".
         notes: further things to say.
         conflict: the reason under which repeats with another label are counted.
         meaning: what such repeats do, after their number.
     """
     dropped, kept = sum(card.dropped.values()), sum(card.counts.values())
+    if not dropped:
+        return Finding("ok", f"{unit.capitalize()} left out", "; ".join(["none", *notes]))
     share = dropped / (dropped + kept)
     conflicts = card.dropped.get(conflict, 0)
     detail = f"{dropped:,} of {dropped + kept:,} {unit} ({share:.1%})"

@@ -19,7 +19,7 @@ from pipelines.datasets.document_options import Document
 from pipelines.datasets.document_passages import RUN, known_shares
 from pipelines.datasets.findings import Finding, Level, Table
 from pipelines.datasets.rows import Rows
-from pipelines.datasets.splits import DataCard, Splits
+from pipelines.datasets.splits import Splits
 
 SAMPLE_CHARACTERS = 20_000_000  # of a split; some ten seconds of looking
 FEW_TRAINING, FEW_TEST = 100_000, 20_000
@@ -55,7 +55,7 @@ def check_documents(splits: Splits[Document]) -> list[Finding]:
     counts = {it.name: count_characters(it.rows) for it in samples}
     return [
         _sizes(samples, counts),
-        _left_out(splits.card),
+        left_out_finding(splits.card, "documents", splits.card.notes),
         *(_known(it, train) for it in (test, valid)),
         *(
             new_characters_finding(counts["train"], counts[it.name], it.name)
@@ -99,12 +99,6 @@ def _sizes(samples: Sequence[Sample], counts: Mapping[str, Characters]) -> Findi
             f"under {FEW_TEST:,} test characters scores are uncertain"
         )
     return Finding("warning" if few else "ok", "Sizes", detail, (header, *lines))
-
-
-def _left_out(card: DataCard) -> Finding:
-    if not any(card.dropped.values()):
-        return Finding("ok", "Documents left out", "; ".join(["none", *card.notes]))
-    return left_out_finding(card, "documents", card.notes, conflict="", meaning="")
 
 
 def _known(sample: Sample, train: Sample) -> Finding:

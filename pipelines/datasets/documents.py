@@ -16,7 +16,7 @@ from pipelines.datasets.document_sources import DocumentSource, find_document_so
 from pipelines.datasets.package_index import Progress
 from pipelines.datasets.prepared import Preparation, Prepared, Unsplit, fingerprint
 from pipelines.datasets.rows import Rows
-from pipelines.datasets.splits import SPLIT_NAMES, IntArray, Splits, replaced_test
+from pipelines.datasets.splits import SPLIT_NAMES, IntArray, Splits, replaced_test, require_shares
 from pipelines.datasets.storage import DataFolders
 from pipelines.datasets.text_files import codec_name
 from pipelines.errors import DataError
@@ -75,11 +75,7 @@ def require_options(options: DocumentOptions) -> None:
         ConfigError: the message names the option.
         DataError: the encoding is unknown.
     """
-    for name in ("valid_share", "test_share"):
-        share = getattr(options, name)
-        require(0 < share < 1, name, share, "a share between 0 and 1")
-    both = options.valid_share + options.test_share
-    require(both < 1, "test_share", options.test_share, "below 1 together with --valid-share")
+    require_shares(options.valid_share, options.test_share)
     most = options.max_test_characters
     require(most >= 0, "max_test_characters", most, "0 (any number) or more")
     require(

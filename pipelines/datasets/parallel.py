@@ -17,7 +17,7 @@ from pipelines.datasets.parallel_sources import PairSource, find_pair_source
 from pipelines.datasets.prepared import Preparation, Prepared, Unsplit, fingerprint
 from pipelines.datasets.remarks import Remarks
 from pipelines.datasets.rows import Rows
-from pipelines.datasets.splits import Splits, duplicate_key, replaced_test
+from pipelines.datasets.splits import Splits, duplicate_key, replaced_test, require_shares
 from pipelines.datasets.storage import DataFolders
 
 READER_VERSION = 2  # raise it when the same files would give other pairs
@@ -71,11 +71,7 @@ def require_options(options: ParallelOptions) -> None:
     Raises:
         ConfigError: the message names the option.
     """
-    for name in ("valid_share", "test_share"):
-        share = getattr(options, name)
-        require(0 < share < 1, name, share, "a share between 0 and 1")
-    both = options.valid_share + options.test_share
-    require(both < 1, "test_share", options.test_share, "below 1 together with --valid-share")
+    require_shares(options.valid_share, options.test_share)
     ratio = options.max_length_ratio
     require(ratio >= 1, "max_length_ratio", ratio, "at least 1")
     for name in ("source_language", "target_language"):

@@ -24,7 +24,7 @@ from pipelines.datasets.parallel_text_checks import (
     pair_leakage_finding,
 )
 from pipelines.datasets.rows import Rows, evenly
-from pipelines.datasets.splits import DataCard, Splits
+from pipelines.datasets.splits import Splits
 from pipelines.datasets.text_checks import debris_finding, script_finding, unknown_words_finding
 
 SAMPLE_PAIRS = 50_000
@@ -64,7 +64,7 @@ def check_pairs(splits: Splits[TextPair]) -> list[Finding]:
     train, test = samples[0], samples[2]
     checks: tuple[Callable[[], Finding], ...] = (
         lambda: _sizes(samples),
-        lambda: _left_out(splits.card),
+        lambda: left_out_finding(splits.card, "pairs", splits.card.notes),
         lambda: pair_leakage_finding(train.rows, test.rows),
         lambda: near_repeats_finding(train.rows, test.rows),
         lambda: _lengths(samples),
@@ -120,12 +120,6 @@ def _sizes(samples: Sequence[Sample]) -> Finding:
             f"under {FEW_TRAINING_PAIRS:,} training pairs little is learned"
         )
     return Finding("warning" if few else "ok", "Sizes", detail, (header, *lines))
-
-
-def _left_out(card: DataCard) -> Finding:
-    if not any(card.dropped.values()):
-        return Finding("ok", "Pairs left out", "; ".join(["none", *card.notes]))
-    return left_out_finding(card, "pairs", card.notes, conflict="", meaning="")
 
 
 def _lengths(samples: Sequence[Sample]) -> Finding:

@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.config import require
 from pipelines.datasets.rows import Rows
 from pipelines.errors import DataError
 
@@ -92,6 +93,17 @@ class Splits(Generic[E]):
     def named(self) -> Iterator[tuple[str, Rows[E]]]:
         """Yield ("train", rows), ("valid", rows), ("test", rows)."""
         yield from zip(SPLIT_NAMES, (self.train, self.valid, self.test), strict=True)
+
+
+def require_shares(valid: float, test: float) -> None:
+    """Refuse shares of a split that cannot be, before any data is read.
+
+    Raises:
+        ConfigError: the message names the option.
+    """
+    for name, share in (("valid_share", valid), ("test_share", test)):
+        require(0 < share < 1, name, share, "a share between 0 and 1")
+    require(valid + test < 1, "test_share", test, "below 1 together with --valid-share")
 
 
 def normalise_for_duplicates(text: str) -> str:

@@ -9,18 +9,8 @@ from pipelines import pipeline
 from pipelines.evaluate import evaluate_version
 from pipelines.registry import find_task
 from pipelines.stages import Stages
-from pipelines.workspace import Folders
 
 pytestmark = pytest.mark.network
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    return Folders(
-        raw=Folders.default().raw,  # fetched once, kept
-        cache=tmp_path_factory.mktemp("cache"),
-        saved_models=tmp_path_factory.mktemp("models"),
-    )
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from pipelines.evaluation.series_naive import LAST, SEASONAL, naive_outputs
 from pipelines.feeding import predict_model
 from pipelines.registry import find_task
 from pipelines.stages import Stages
-from pipelines.workspace import Folders
 
 pytestmark = pytest.mark.network
 
@@ -19,13 +18,8 @@ SETTINGS = {"limit": 600, "epochs": 2, "units": 32, "decoder_units": 64, "batch_
 
 
 @pytest.fixture(scope="module")
-def splits_and_scores(tmp_path_factory):
+def splits_and_scores(folders):
     """Train without a report, whose baselines and figures take longer than the model."""
-    folders = Folders(
-        raw=Folders.default().raw,  # fetched once, kept
-        cache=tmp_path_factory.mktemp("cache"),
-        saved_models=tmp_path_factory.mktemp("models"),
-    )
     task_type = find_task("forecasting")
     task = task_type(task_type.config_type(**SETTINGS))
     stages = Stages(Console(quiet=True))

@@ -13,12 +13,7 @@ from pipelines.workspace import Folders
 pytestmark = pytest.mark.network
 
 
-def small_run(tmp_path_factory, name, source, **settings):
-    folders = Folders(
-        raw=Folders.default().raw,  # fetched once, kept
-        cache=tmp_path_factory.mktemp("cache"),
-        saved_models=tmp_path_factory.mktemp("models"),
-    )
+def small_run(folders, name, source, **settings):
     task_type = find_task(name)
     task = task_type(task_type.config_type(**settings))
     version = pipeline.train(task, source, folders=folders, stages=Stages(Console(quiet=True)))
@@ -30,9 +25,9 @@ def scores(report):
 
 
 @pytest.fixture(scope="module")
-def pos(tmp_path_factory):
+def pos(folders):
     return small_run(
-        tmp_path_factory, "pos", "porttinari",
+        folders, "pos", "porttinari",
         limit=1000, epochs=3, units=64, unlabelled="", batch_tokens=512, learning_rate=5e-3,
     )  # fmt: skip
 

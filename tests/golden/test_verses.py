@@ -10,7 +10,6 @@ from pipelines.evaluation.translation import score_translation
 from pipelines.evaluation.translation_baselines import COPY, MEMORY
 from pipelines.registry import find_task
 from pipelines.stages import Stages
-from pipelines.workspace import Folders
 
 pytestmark = pytest.mark.network
 
@@ -22,13 +21,8 @@ SCORED = 40
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(folders):
     """Train without a report, and translate some of the test sources greedily."""
-    folders = Folders(
-        raw=Folders.default().raw,  # fetched once, kept
-        cache=tmp_path_factory.mktemp("cache"),
-        saved_models=tmp_path_factory.mktemp("models"),
-    )
     task_type = find_task("translation")
     task = task_type(task_type.config_type(**SETTINGS))
     stages = Stages(Console(quiet=True))

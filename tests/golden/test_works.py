@@ -8,7 +8,6 @@ from pipelines import pipeline
 from pipelines.evaluation.language_baselines import character_counts, unigram
 from pipelines.registry import find_task
 from pipelines.stages import Stages
-from pipelines.workspace import Folders
 
 pytestmark = pytest.mark.network
 
@@ -19,13 +18,8 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(folders):
     """Train on the beginnings of the works, without a report."""
-    folders = Folders(
-        raw=Folders.default().raw,  # fetched once, kept
-        cache=tmp_path_factory.mktemp("cache"),
-        saved_models=tmp_path_factory.mktemp("models"),
-    )
     task_type = find_task("language_model")
     task = task_type(task_type.config_type(**SETTINGS))
     stages = Stages(Console(quiet=True))
