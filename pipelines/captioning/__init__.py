@@ -1,0 +1,1 @@
+"""The captioner: settings, vocabulary, encoding, model, exported endpoints, predict."""
