@@ -7,8 +7,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from pipelines.layers.attentional_state import AttentionalState
-from pipelines.layers.decoder_settings import DecoderAttention, Sampling, check_settings
+from pipelines.layers.attentional_state import AttentionalState, unevenness
+from pipelines.layers.decoder_settings import (
+    DecoderAttention,
+    DecoderOrder,
+    DecoderStart,
+    Sampling,
+    check_settings,
+    require_summary,
+)
 from pipelines.layers.decoder_state import (
     DecoderStack,
     Prepared,
@@ -16,14 +23,15 @@ from pipelines.layers.decoder_state import (
     StateBridge,
     as_hypotheses,
     as_rows,
-    repeated,
     widened,
 )
+from pipelines.layers.decoder_steps import attended_step, with_context
 from pipelines.layers.decoding.types import StepOutput
 from pipelines.layers.input_feeding import draw_loop_noise, feed_through
 from pipelines.layers.noise import WordDropout
 from pipelines.layers.scheduled_sampling import replace_by_own
 from pipelines.layers.token_output import TokenOutput
+from pipelines.text.vocabulary import PAD
 
 
 @keras.saving.register_keras_serializable(package="pipelines")
@@ -41,12 +49,15 @@ class AttentionDecoder(keras.layers.Layer):
       a_t = tanh(W [c_t; h_t]), as wide as a token's vector.
     - input feeding (ibid., sec. 3.3): h_t = recurrence([e_t; a_{t-1}], h_{t-1}). Training is then a
       loop over steps.
+    - the order of Bahdanau et al. (2015): c_t = attention(h_{t-1}, M), with h of the top layer,
+      h_t = recurrence([e_t; c_t], h_{t-1}), and a_t as above. A loop likewise.
     - "none", the context-vector mode (Cho et al., 2014; Sutskever et al., 2014): c_t = s, and
       h_t = recurrence([e_t; s], h_{t-1}). Without a summary, a language model: a_t = tanh(W h_t).
 
-    h_0 is a dense layer with tanh of s, or 0 without a summary. The logits of token t + 1 are
-    E (P a_t) + b: P projects to the width of token vectors where a_t has another; E is the matrix
-    of token vectors (Press & Wolf, 2017) or one of its own.
+    h_0 is a dense layer with tanh of s, or 0 without a summary. Or s is the first input (Vinyals et
+    al., 2015, equations 10-12): h_0 = recurrence(W s + b, 0), and s is not read again. The logits
+    of token t + 1 are E (P a_t) + b: P projects to the width of token vectors where a_t has
+    another; E is the matrix of token vectors (Press & Wolf, 2017) or one of its own.
 
     Args:
         vocabulary_size: V.
@@ -56,9 +67,13 @@ class AttentionDecoder(keras.layers.Layer):
         attention: "dot" or "additive", see `Attention`, or "none".
         attention_units: width of projected queries and keys; 0 is the stack's units.
         history: whether attention knows what it looked at before (see `AttentionHistory`); not
-            with input feeding, which tells the recurrence.
+            where steps loop, as the recurrence is then told.
         lexical: add the vectors of the tokens looked at to a_t.
         input_feeding: read what was attended to one step earlier.
+        order: whether the recurrence runs before attention, "luong", or reads what it finds.
+        start: what h_0 is: "bridge" or "input", as above.
+        gate: scale c_t by a learned share (see `AttentionalState`).
+        doubly_stochastic: weight of `unevenness` of the attention of a batch in the training loss.
         tied: the output matrix is that of the token vectors.
         word_dropout: share of tokens read as unknown in training.
         embedding_dropout: share of vector values dropped in training.
@@ -70,7 +85,7 @@ class AttentionDecoder(keras.layers.Layer):
         seed: of weights and dropouts made here.
 
     Raises:
-        ConfigError: a setting is unknown or out of range, or input feeding has nothing to feed.
+        ConfigError: a setting is unknown, out of range or in want of attention.
     """
 
     def __init__(
@@ -84,6 +99,10 @@ class AttentionDecoder(keras.layers.Layer):
         history: bool = False,
         lexical: bool = False,
         input_feeding: bool = False,
+        order: DecoderOrder = "luong",
+        start: DecoderStart = "bridge",
+        gate: bool = False,
+        doubly_stochastic: float = 0.0,
         tied: bool = True,
         word_dropout: float = 0.0,
         embedding_dropout: float = 0.0,
@@ -99,12 +118,13 @@ class AttentionDecoder(keras.layers.Layer):
             "vocabulary_size": vocabulary_size, "embedding_size": embedding_size,
             "stack": dict(stack), "attention": attention, "attention_units": attention_units,
             "history": history, "lexical": lexical, "input_feeding": input_feeding, "tied": tied,
+            "order": order, "start": start, "gate": gate, "doubly_stochastic": doubly_stochastic,
             "word_dropout": word_dropout, "embedding_dropout": embedding_dropout,
             "attention_dropout": attention_dropout, "output_dropout": output_dropout,
             "scheduled_sampling": scheduled_sampling, "sampling": sampling, "seed": seed,
         }  # fmt: skip
         check_settings(self.name, self.settings)
-        self._stack = DecoderStack.of(stack)
+        self._stack, self._loops = DecoderStack.of(stack), input_feeding or order == "bahdanau"
         self._make_input()
         self._make_output()
 
@@ -123,12 +143,19 @@ class AttentionDecoder(keras.layers.Layer):
         self._word_dropout = WordDropout(settings["word_dropout"], seed=seed)
         self._embedding_dropout = keras.layers.Dropout(settings["embedding_dropout"], seed=seed)
         self._bridge = StateBridge(self._stack.state_sizes, seed=seed, name="bridge")
+        self._reads_summary = settings["start"] == "input"
+        if self._reads_summary:
+            initial = keras.initializers.GlorotUniform(None if seed is None else seed * 1000 + 21)
+            self._first_input = keras.layers.Dense(
+                size, kernel_initializer=initial, name="first_input"
+            )
         self._look = AttentionalState(
             settings["attention"],
             size=size,
             units=settings["attention_units"] or self._stack.width,
             dropout=settings["attention_dropout"],
-            history=settings["history"] and not settings["input_feeding"],
+            history=settings["history"] and not self._loops,
+            gate=settings["gate"],
             seed=seed,
             name="look",
         )
@@ -153,6 +180,12 @@ class AttentionDecoder(keras.layers.Layer):
         del mask_shape, vectors_shape
         settings, size = self.settings, self.settings["embedding_size"]
         read = size if settings["input_feeding"] else 0
+        if settings["order"] == "bahdanau":
+            read = memory_shape[-1]
+        if self._reads_summary:
+            require_summary(self.name, summary_shape)
+            self._first_input.build(summary_shape)
+            summary_shape = None
         if settings["attention"] == "none" and summary_shape is not None:
             read = summary_shape[-1]
         self.embedding.build(tokens_shape)
@@ -182,25 +215,30 @@ class AttentionDecoder(keras.layers.Layer):
             tokens: BOS and the tokens, padded with 0, int32[B, T].
             memory: what is attended to, float[B, S, D]; None without attention.
             mask: bool[B, S], True on what is real; None is all of it.
-            summary: float[B, D'], such as an encoder's final states; None starts from 0.
+            summary: float[B, D'], such as an encoder's final states; None starts from 0 (not with
+                start="input").
             vectors: of the memory's tokens, float[B, S, E], for a lexical decoder.
-            training: whether dropout and scheduled sampling act.
+            training: whether dropout, scheduled sampling and penalties act. Of a penalty, steps
+                that read PAD are no part.
 
         Returns:
             "logits" float32[B, T, V] and, with attention, its weights "attention" float32[B, T, S].
         """
-        prepared = self.prepare(memory, mask, summary, vectors)
-        start = self._first(summary, ops.shape(tokens)[0])
+        prepared, rows = self.prepare(memory, mask, summary, vectors), ops.shape(tokens)[0]
         if training and self.settings["scheduled_sampling"]:
-            tokens = self._partly_own(tokens, prepared, start)
-        return self._read(tokens, prepared, start, training)
+            tokens = self._partly_own(tokens, prepared, self._first(summary, rows))
+        outputs = self._read(tokens, prepared, self._first(summary, rows, training), training)
+        if training and self.settings["doubly_stochastic"]:
+            missed = unevenness(outputs["attention"], ops.not_equal(tokens, PAD), mask)
+            self.add_loss(self.settings["doubly_stochastic"] * missed)
+        return outputs
 
     def prepare(
         self, memory: Any = None, mask: Any = None, summary: Any = None, vectors: Any = None
     ) -> Prepared:
         """Return what all steps share; arguments as of `call`."""
         if self._look.attention is None:
-            return Prepared(summary=summary)
+            return Prepared(summary=None if self._reads_summary else summary)
         return Prepared(memory, mask, self._look.attention.prepare(memory), vectors=vectors)
 
     def start(self, summary: Any = None, rows: Any = None, memory: Any = None) -> State:
@@ -212,7 +250,7 @@ class AttentionDecoder(keras.layers.Layer):
             memory: as of `call`; needed with a history of attention.
 
         Raises:
-            ConfigError: it is needed and absent.
+            ConfigError: memory or the summary is needed and absent.
         """
         return widened(self._first(summary, rows)) | self._look.start(memory)
 
@@ -224,22 +262,30 @@ class AttentionDecoder(keras.layers.Layer):
             state: what `start` or the step before returned, of leaves [B, K, ...].
             prepared: what `prepare` returned; all K hypotheses of a row share it.
         """
-        inputs = self._with_context(self.embedding(tokens), prepared, state.get("fed"))
-        rows = [as_rows(part) for part in state["stack"]]
-        output, after = self._stack.step(as_rows(inputs), rows)
-        output, *after = (as_hypotheses(part, tokens) for part in (output, *after))
-        features, weights, history = self._look(output, prepared, history=state.get("history"))
-        new: State = {"stack": after}
-        if "history" in state:
-            new["history"] = history
-        if self.settings["input_feeding"]:
-            new["fed"] = features
+        features, weights, new = attended_step(
+            self.embedding(tokens),
+            state,
+            prepared,
+            order=self.settings["order"],
+            stack=self._stack,
+            advance=self._advance,
+            look=self._look,
+        )
         logits = self.output_layer(features, weights, prepared.vectors)
         return StepOutput(logits, new, weights)
 
-    def _first(self, summary: Any, rows: Any) -> State:
+    def _advance(self, inputs: Any, state: Any) -> tuple[Any, Any]:
+        """Advance K hypotheses: inputs [B, K, D], state and results of leaves [B, K, ...]."""
+        output, after = self._stack.step(as_rows(inputs), [as_rows(part) for part in state])
+        return as_hypotheses(output, inputs), [as_hypotheses(part, inputs) for part in after]
+
+    def _first(self, summary: Any, rows: Any, training: bool = False) -> State:
         """Return the state before the first token, of leaves [B, ...]."""
-        stack = self._stack.zero_state(rows) if summary is None else self._bridge(summary)
+        if self._reads_summary:
+            require_summary(self.name, summary)
+            stack = self._stack.begin(self._first_input(summary), training)
+        else:
+            stack = self._stack.zero_state(rows) if summary is None else self._bridge(summary)
         state: State = {"stack": stack}
         if self.settings["input_feeding"]:
             shape = (ops.shape(stack[0])[0], self.settings["embedding_size"])
@@ -250,7 +296,7 @@ class AttentionDecoder(keras.layers.Layer):
         """Return what `call` does, from a state of leaves [B, ...]."""
         vectors = self.embedding(self._word_dropout(tokens, training=training))
         vectors = self._embedding_dropout(vectors, training=training)
-        if self.settings["input_feeding"]:
+        if self._loops:
             attention = self._look.attention if training else None
             noise = draw_loop_noise(self._stack, attention, vectors, prepared.memory)
             features, weights = feed_through(
@@ -258,23 +304,16 @@ class AttentionDecoder(keras.layers.Layer):
                 start,
                 prepared,
                 noise,
+                order=self.settings["order"],
                 stack=self._stack,
-                attend=lambda *arguments: self._look(*arguments)[:2],
+                look=self._look,
             )
         else:
-            inputs = self._with_context(vectors, prepared)
+            inputs = with_context(vectors, prepared)
             states, _ = self._stack.run(inputs, None, start["stack"], training)
             features, weights, _ = self._look(states, prepared, training=training)
         logits = self.output_layer(features, weights, prepared.vectors, training=training)
         return {"logits": logits} | ({} if weights is None else {"attention": weights})
-
-    def _with_context(self, vectors: Any, prepared: Prepared, fed: Any = None) -> Any:
-        """Return the recurrence's inputs [B, N, D] for token vectors [B, N, E]."""
-        if fed is not None:
-            return ops.concatenate([vectors, fed], axis=-1)
-        if prepared.summary is None:
-            return vectors
-        return ops.concatenate([vectors, repeated(prepared.summary, vectors)], axis=-1)
 
     def _partly_own(self, tokens: Any, prepared: Prepared, start: State) -> Any:
         logits = ops.stop_gradient(self._read(tokens, prepared, start, False)["logits"])

@@ -25,6 +25,8 @@ class AttentionalState(keras.layers.Layer):
         units: of the attention.
         dropout: of attention weights.
         history: whether attention knows what it looked at before.
+        gate: scale c_t by beta_t = sigmoid(w · q + b), of the state q that asked for it (Xu et
+            al., 2015, sec. 4.2.1): some words, such as "of", are not to be seen anywhere.
         seed: of weights and dropout.
     """
 
@@ -36,6 +38,7 @@ class AttentionalState(keras.layers.Layer):
         units: int,
         dropout: float,
         history: bool,
+        gate: bool = False,
         seed: int | None,
         **kwargs: Any,
     ) -> None:
@@ -45,10 +48,19 @@ class AttentionalState(keras.layers.Layer):
             self.attention = Attention(
                 kind, units=units, dropout=dropout, history=history, seed=seed, name="attention"
             )
-        initial = keras.initializers.GlorotUniform(None if seed is None else seed * 1000 + 11)
+        self.size = size
+        initial = [
+            keras.initializers.GlorotUniform(None if seed is None else seed * 1000 + number)
+            for number in (11, 12)
+        ]
         self._combine = keras.layers.Dense(
-            size, activation="tanh", use_bias=False, kernel_initializer=initial, name="combine"
+            size, activation="tanh", use_bias=False, kernel_initializer=initial[0], name="combine"
         )
+        self._gate: keras.layers.Dense | None = None
+        if gate:
+            self._gate = keras.layers.Dense(
+                1, activation="sigmoid", kernel_initializer=initial[1], name="gate"
+            )
 
     def build(self, states_shape: Any, memory_shape: Any = None, summary_shape: Any = None) -> None:
         """Create the weights."""
@@ -56,6 +68,8 @@ class AttentionalState(keras.layers.Layer):
         if self.attention is not None:
             self.attention.build(states_shape, None, memory_shape)
             context = memory_shape[-1]
+        if self._gate is not None:
+            self._gate.build(states_shape)
         self._combine.build((*states_shape[:-1], context + states_shape[-1]))
         self.built = True
 
@@ -94,14 +108,58 @@ class AttentionalState(keras.layers.Layer):
             history: of `Attention.start` or the step before.
             training: whether dropout acts.
         """
+        context, weights, history = self.find(states, prepared, noise, history, training)
+        return self.combine(context, states), weights, history
+
+    def find(
+        self,
+        queries: Any,
+        prepared: Prepared,
+        noise: Any = None,
+        history: Any = None,
+        training: bool = False,
+    ) -> tuple[Any, Any, Any]:
+        """Return contexts float[B, N, D] or None, attention and the history, as `call`.
+
+        Args:
+            queries: the states that ask, float[B, N, H]; the rest as of `call`.
+            prepared: what all steps share.
+            noise: of `Attention.draw_noise`, within a loop.
+            history: of `Attention.start` or the step before.
+            training: whether dropout acts.
+        """
         weights, context = None, None
         if self.attention is not None:
-            given = (states, prepared.keys, prepared.memory, prepared.mask)
+            given = (queries, prepared.keys, prepared.memory, prepared.mask)
             if history is None:
                 context, weights = self.attention(*given, noise=noise, training=training)
             else:
                 context, weights, history = self.attention.step(*given, history)
         elif prepared.summary is not None:
-            context = repeated(prepared.summary, states)
+            context = repeated(prepared.summary, queries)
+        if self._gate is not None:
+            context = self._gate(queries) * context
+        return context, weights, history
+
+    def combine(self, context: Any, states: Any) -> Any:
+        """Return features float[B, N, E] of contexts float[B, N, D] or None, and states."""
         both = [states] if context is None else [context, states]
-        return self._combine(ops.concatenate(both, axis=-1)), weights, history
+        return self._combine(ops.concatenate(both, axis=-1))
+
+
+def unevenness(weights: Any, steps: Any, places: Any = None) -> Any:
+    """Return how far a text is from looking at every place once, a float32 scalar.
+
+    The mean over places s of (1 - sum_t w_ts)², of which the mean over rows is taken: the penalty
+    of doubly stochastic attention (Xu et al., 2015, equation 14), which sums over places.
+
+    Args:
+        weights: attention, float32[B, T, S].
+        steps: bool[B, T], True on real steps; a row without any does not count.
+        places: bool[B, S], True on what is real; None is all of it.
+    """
+    seen = ops.sum(ops.where(steps[..., None], weights, 0.0), axis=1)
+    real = ops.ones_like(seen) if places is None else ops.cast(places, "float32")
+    rows = ops.cast(ops.any(steps, axis=1), "float32")
+    far = ops.sum(ops.square(1.0 - seen) * real, axis=-1) / ops.maximum(ops.sum(real, axis=-1), 1.0)
+    return ops.sum(far * rows) / ops.maximum(ops.sum(rows), 1.0)

@@ -11,7 +11,7 @@ from keras import ops
 from pipelines.layers.drop_connect import drawn_kernels, recurrent_kernels
 from pipelines.layers.horizon_decoders import decoder_stack
 from pipelines.layers.recurrent import RecurrentStack
-from pipelines.layers.recurrent_state import split_state, step_layer
+from pipelines.layers.recurrent_state import split_state, state_sizes, step_layer
 
 State = dict[str, Any]
 
@@ -85,6 +85,26 @@ class DecoderStack(RecurrentStack):
             return None
         ones = ops.ones((rows, self.settings["units"]), self.compute_dtype)
         return keras.random.dropout(ones, rate, seed=recurrence.cell.seed_generator)
+
+    def begin(self, vector: Any, training: bool = False) -> list[Any]:
+        """Return the state after one step over a vector, float[B, E], from nothing.
+
+        Whatever else a step reads is 0, and so is the state: no recurrent dropout has anything to
+        drop. Dropout of inputs is drawn apart from that of the steps that follow.
+        """
+        missing = self._recurrences[0].cell.kernel.shape[0] - vector.shape[-1]
+        inputs, after = ops.pad(vector, ((0, 0), (0, missing))), []
+        before = split_state(self.name, self._recurrences, self.zero_state(ops.shape(vector)[0]))
+        for parts, old in zip(self._layers_of_depth, before, strict=True):
+            read = self._drop(parts, inputs[:, None], training)[:, 0]
+            read, new = step_layer(parts["recurrence"], read, old)
+            inputs = self._finish(parts, inputs, read)
+            after += new
+        return after
+
+    def top(self, state: Any) -> Any:
+        """Return h of the top layer, of leaves [..., units]."""
+        return state[-len(state_sizes(self._recurrences[-1]))]
 
     def noisy_step(self, inputs: Any, state: Any, noise: StepNoise) -> tuple[Any, list[Any]]:
         """Read one step with dropout: T of them equal `run` in training.
@@ -165,9 +185,9 @@ def as_rows(part: Any) -> Any:
     return ops.reshape(part, (-1, part.shape[-1]))
 
 
-def as_hypotheses(part: Any, tokens: Any) -> Any:
-    """Return [B, K, H] of [B K, H], for tokens [B, K]."""
-    return ops.reshape(part, (*ops.shape(tokens), part.shape[-1]))
+def as_hypotheses(part: Any, like: Any) -> Any:
+    """Return [B, K, H] of [B K, H], for like [B, K, ...]."""
+    return ops.reshape(part, (*ops.shape(like)[:2], part.shape[-1]))
 
 
 def repeated(summary: Any, like: Any) -> Any:

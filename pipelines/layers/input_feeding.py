@@ -1,17 +1,20 @@
-"""Input feeding: the loop over steps of a decoder that reads what it attended to a step earlier.
+"""The loop over steps of a decoder whose recurrence reads what attention found.
 
-Luong et al. (2015, sec. 3.3). `keras.ops.scan`, through which gradients run on every backend.
+A step earlier: input feeding (Luong et al., 2015, sec. 3.3). For the state before: the order of
+Bahdanau et al. (2015). `keras.ops.scan`, through which gradients run on every backend.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from keras import ops
 
 from pipelines.layers.attention import Attention
-from pipelines.layers.decoder_state import DecoderStack, Prepared, State, StepNoise
+from pipelines.layers.attentional_state import AttentionalState
+from pipelines.layers.decoder_settings import DecoderOrder
+from pipelines.layers.decoder_state import DecoderStack, Prepared, State, StepNoise, widened
+from pipelines.layers.decoder_steps import attended_step
 
 
 class LoopNoise(NamedTuple):
@@ -50,36 +53,46 @@ def feed_through(
     prepared: Prepared,
     noise: LoopNoise,
     *,
+    order: DecoderOrder,
     stack: DecoderStack,
-    attend: Callable[..., tuple[Any, Any]],
+    look: AttentionalState,
 ) -> tuple[Any, Any]:
-    """Return features [B, T, H] and attention weights float32[B, T, S] of every step.
+    """Return features [B, T, E] and attention weights float32[B, T, S] of every step.
 
     Args:
         vectors: of the tokens, float[B, T, E].
         start: the state before the first, of leaves [B, ...].
         prepared: what all steps share.
         noise: of `draw_loop_noise`.
-        stack: the recurrence; it reads [B, E + H].
-        attend: states [B, 1, H], prepared and noise [B, 1, S] or None -> features and weights.
+        order: as of `attended_step`.
+        stack: the recurrence.
+        look: what looks at the memory.
     """
     joined, widths = _by_step(vectors, noise)
 
     def step(carried: Any, now: Any) -> tuple[Any, Any]:
         before, fed, _ = carried
-        parts = _parted(now, widths)
-        read = ops.concatenate([parts["vectors"], fed], axis=-1)
-        output, after = _advance(stack, read, before, noise.stack, parts)
-        factors = None
+        parts, factors = _parted(now, widths), None
         if "attention" in parts:
             factors = ops.cast(parts["attention"][:, None], "float32")
-        features, weights = attend(output[:, None], prepared, factors)
+
+        def advance(inputs: Any, state: Any) -> tuple[Any, Any]:
+            rows = [part[:, 0] for part in state]
+            output, after = _advance(stack, inputs[:, 0], rows, noise.stack, parts)
+            return output[:, None], after
+
+        state = widened({"stack": before} | ({"fed": fed} if "fed" in start else {}))
+        features, weights, new = attended_step(
+            parts["vectors"][:, None], state, prepared,
+            order=order, stack=stack, advance=advance, look=look, noise=factors,
+        )  # fmt: skip
         # TensorFlow's scan wants the outputs of a step to be like what is carried.
-        carried = (after, features[:, 0], weights[:, 0])
+        carried = (new["stack"], features[:, 0], weights[:, 0])
         return carried, carried
 
     rows, width = ops.shape(vectors)[0], ops.shape(prepared.memory)[1]
-    carried = (start["stack"], start["fed"], ops.zeros((rows, width), "float32"))
+    fed = ops.zeros((rows, look.size), vectors.dtype)
+    carried = (start["stack"], fed, ops.zeros((rows, width), "float32"))
     _, (_, features, weights) = ops.scan(step, carried, joined)
     return ops.transpose(features, (1, 0, 2)), ops.transpose(weights, (1, 0, 2))
 
