@@ -81,7 +81,7 @@ def assess(
                 f"{serving['rows_per_second']:,.0f} rows/s"
             )
         with stages.stage("baselines") as stage:
-            baselines = {**task.baselines(prepared.splits), **further}
+            baselines = {**task.baselines(prepared.splits, process.call), **further}
             stage.note = ", ".join(baselines)
         with stages.stage("evaluate") as stage:
             evaluation = task.evaluate(rows, outputs, baselines, prepared.artifacts, process.call)

@@ -2,8 +2,9 @@
 
 A corpus is a folder of flat arrays. A ragged feature (tokens) is all rows' values end to end plus
 row offsets; a windowed feature (the past week of a series) is slices of one length, which may
-overlap, of a flat array; a row feature (a label) is one array. All are memory-mapped, so an epoch
-touches only the rows of the batch at hand. NumPy only: training from a corpus needs no TensorFlow.
+overlap, of a flat array; a shared feature (the image of several captions) is values that rows
+point to; a row feature (a label) is one array. All are memory-mapped, so an epoch touches only the
+rows of the batch at hand. NumPy only: training from a corpus needs no TensorFlow.
 """
 
 from __future__ import annotations
@@ -52,7 +53,15 @@ class Windows:
     length: int
 
 
-Column = np.ndarray | Ragged | Windows
+@dataclass(frozen=True)
+class Shared:
+    """Rows that point to values: row b is `values[places[b]]`; several rows may share one."""
+
+    values: np.ndarray
+    places: np.ndarray
+
+
+Column = np.ndarray | Ragged | Windows | Shared
 Chunk = Mapping[str, Column]
 
 
@@ -85,6 +94,8 @@ class _Writer:
             self._rows.append(column.lengths.astype(np.int32))
         elif isinstance(column, Windows):
             self._rows.append(column.starts + self._written)
+        elif isinstance(column, Shared):
+            self._rows.append(column.places + self._written)
         self._written += len(values)
 
     def close(self) -> None:
@@ -94,7 +105,7 @@ class _Writer:
             offsets = np.zeros(len(lengths) + 1, np.int64)
             np.cumsum(lengths, out=offsets[1:])
             np.save(self._places, offsets)
-        elif self.spec["kind"] == "windows":
+        elif self.spec["kind"] in ("windows", "shared"):
             np.save(self._places, np.concatenate(self._rows).astype(np.int64))
 
 
@@ -106,7 +117,8 @@ def write_corpus(folder: Path, chunks: Iterable[Chunk]) -> EncodedCorpus:
     """Append encoded chunks to flat files in `folder`, then return the corpus.
 
     Every chunk holds the same features: `Ragged`, `Windows` (of one length in all chunks; starts
-    count from the chunk's first value), or an array whose first axis is rows.
+    count from the chunk's first value), `Shared` (places likewise), or an array whose first axis is
+    rows.
     """
     folder.mkdir(parents=True)
     writers: dict[str, _Writer] = {}
@@ -146,7 +158,7 @@ class EncodedCorpus:
         name, spec = next(iter(self._features.items()))
         if spec["kind"] == "ragged":
             return len(self._places[name]) - 1
-        return len(self._places[name] if spec["kind"] == "windows" else self._maps[name])
+        return len(self._maps[name] if spec["kind"] == "ndarray" else self._places[name])
 
     @property
     def names(self) -> list[str]:
@@ -169,6 +181,10 @@ class EncodedCorpus:
         """Return a row feature as one array, [N, ...]."""
         return np.asarray(self._maps[name])
 
+    def shared(self, name: str) -> Shared:
+        """Return a shared feature whole, still on disk: its values, and each row's place."""
+        return Shared(self._maps[name], self._places[name])
+
     def ragged(self, name: str) -> Ragged:
         """Return a ragged feature whole: all values and the row lengths."""
         return Ragged(np.asarray(self._maps[name]), self.lengths(name))
@@ -184,8 +200,11 @@ class EncodedCorpus:
             return self._gather_ragged(name, rows)
         if kind == "windows":
             return self._gather_windows(name, rows)
-        self._forget_now_and_then(len(rows))
-        return np.asarray(self._maps[name][rows])
+        values = self._maps[name]
+        if kind == "shared":
+            rows = self._places[name][rows]
+        self._forget_now_and_then(len(rows) * (1 + values[:1].nbytes // MAPPED_AT_ONCE))
+        return np.asarray(values[rows])
 
     def _gather_windows(self, name: str, rows: np.ndarray) -> np.ndarray:
         flat, length = np.asarray(self._maps[name]), self._features[name]["length"]

@@ -105,7 +105,7 @@ def _assess(
         baselines = {}
         if training is not None:
             with stages.stage("baselines") as stage:
-                baselines = task.baselines(replace(training, test=rows.test))
+                baselines = task.baselines(replace(training, test=rows.test), process.call)
                 stage.note = ", ".join(baselines)
         evaluation = task.evaluate(rows.test, outputs, baselines, artifacts, process.call)
     earlier = json.loads((version / "report" / "report.json").read_text())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from pipelines.corpus import EncodedCorpus, write_corpus
 from pipelines.datasets.rows import Rows
 from pipelines.datasets.splits import Splits
 from pipelines.datasets.storage import new_folder
-from pipelines.errors import ConfigError, DataError
+from pipelines.errors import DataError
 from pipelines.manifest import make_manifest
 from pipelines.stages import Stages
 from pipelines.task import Artifacts, Outputs, Prepared, Task
@@ -126,11 +125,10 @@ def fit(
     resume: bool = False,
     stage_name: str = "train",
 ) -> tuple[keras.Model, Any, TrainingResult]:
-    """Build and train the model; return it with the best weights, its trainer and the result."""
+    """Build and train the model; return it with its best weights, what was saved and the result."""
     import keras
 
-    from pipelines.progress import TrainingProgress
-    from pipelines.training import Trainer
+    from pipelines.phases import fit_phases
 
     config: RunConfig = task.config
     keras.utils.set_random_seed(config.seed)
@@ -139,26 +137,16 @@ def fit(
     model = task.build_model(prepared.artifacts)
     with stages.stage(stage_name) as stage:
         task.initialise(model, prepared)
-        learner = task.training_model(model)
-        trainer = Trainer(
-            learner,
-            task.objective(model, prepared.artifacts),
-            config,
-            checkpoint=checkpoint_path(task, prepared, folders),
-            progress=TrainingProgress(stages.console),
-            callbacks=tensorboard_callbacks(task, folders),
-        )
-        result = trainer.fit(
-            task.batches(prepared.corpora["train"], learner, seed=config.seed),
-            task.batches(prepared.corpora["valid"], learner),
-            resume=resume,
+        trained = fit_phases(
+            task, model, prepared, folders=folders, console=stages.console, resume=resume
         )
         task.calibrate(model, prepared)
+        result = trained.result
         stage.note = (
             f"best epoch {result.best_epoch} of {len(result.history)}, "
             f"{result.tokens_per_second:,.0f} tokens/s"
         )
-    return model, trainer, result
+    return model, trained, result
 
 
 def fit_counterparts(
@@ -182,37 +170,6 @@ def fit_counterparts(
         )
         found[name] = (other.trained_outputs(model, parts), trainer)
     return found
-
-
-def tensorboard_callbacks(task: Task[Any, Any], folders: Folders) -> list[Any]:
-    """Return the callback that writes a TensorBoard log, if one is wanted.
-
-    Raises:
-        ConfigError: the tensorboard package is not installed.
-    """
-    if not task.config.tensorboard:
-        return []
-    if importlib.util.find_spec("tensorboard") is None:
-        raise ConfigError(
-            "option --tensorboard needs the tensorboard package, which is not installed; install "
-            "it with `.venv/bin/pip install tensorboard`, or leave the option out"
-        )
-    import keras
-
-    log = folders.cache / f"{task.name}-tensorboard"
-    return [keras.callbacks.TensorBoard(log, write_graph=False)]
-
-
-def checkpoint_path(task: Task[Any, Any], prepared: Prepared, folders: Folders) -> Path:
-    """Return the training state's file: one for each combination of settings and data."""
-    key = fingerprint(
-        [
-            task.config.fingerprint(),
-            prepared.splits.card.fingerprint,
-            prepared.artifacts.fingerprint(),
-        ]
-    )
-    return folders.cache / f"{task.name}-training-{key}" / "state.npz"
 
 
 def export(

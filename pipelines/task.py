@@ -43,6 +43,23 @@ class Prepared:
     corpora: Mapping[str, EncodedCorpus]
 
 
+@dataclass(frozen=True)
+class Phase:
+    """A part of training with a model, an objective and settings of its own.
+
+    Attributes:
+        name: "" of the only one.
+        learner: what `fit` trains; shares layers with the task's model.
+        objective: what it is trained for.
+        config: epochs, learning rate and the like.
+    """
+
+    name: str
+    learner: keras.Model
+    objective: Objective
+    config: RunConfig
+
+
 E = TypeVar("E")
 LATENCY_ROWS = 256  # single requests that are timed
 C = TypeVar("C", bound=RunConfig)
@@ -180,6 +197,11 @@ class Task(ABC, Generic[E, C]):
         """Return what `fit` trains, sharing layers with `model`; usually the model itself."""
         return model
 
+    def phases(self, model: keras.Model, prepared: Prepared) -> Iterator[Phase]:
+        """Yield the parts of training; a part is set up once the one before has ended."""
+        objective = self.objective(model, prepared.artifacts)
+        yield Phase("", self.training_model(model), objective, self.config)
+
     def initialise(self, model: keras.Model, prepared: Prepared) -> None:
         """Fit parts of the model that have a better method than gradient descent; optional."""
 
@@ -234,8 +256,11 @@ class Task(ABC, Generic[E, C]):
         """Answer what a user gives through an exported version; return the exit code."""
 
     @abstractmethod
-    def baselines(self, splits: Splits[E]) -> dict[str, Outputs]:
-        """Return classical systems' outputs on the test rows, with `serve`'s keys."""
+    def baselines(self, splits: Splits[E], predict: Predict) -> dict[str, Outputs]:
+        """Return classical systems' outputs on the test rows, with `serve`'s keys.
+
+        `predict` asks the exported model, for those that build on what it has learned.
+        """
 
     @abstractmethod
     def evaluate(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -67,8 +67,27 @@ class TrainingResult:
     seconds: float
     tokens_per_second: float
     resumed_from_epoch: int | None
+    best_value: float
     averaged_epochs: int = 0
     averaged_from: int | None = None
+
+    def then(self, later: TrainingResult, *, improved: bool) -> TrainingResult:
+        """Return the result of this run and one that went on from it, as of one run.
+
+        `improved` tells whether the model holds what the later one found.
+        """
+        past = len(self.history)
+        rows = [{**row, "epoch": past + row["epoch"]} for row in later.history]
+        kept = replace(later, best_epoch=past + later.best_epoch) if improved else self
+        seconds = self.seconds + later.seconds
+        tokens = sum(run.tokens_per_second * run.seconds for run in (self, later))
+        return replace(
+            kept,
+            history=[*self.history, *rows],
+            seconds=seconds,
+            tokens_per_second=tokens / max(seconds, 1e-9),
+            resumed_from_epoch=self.resumed_from_epoch,
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the `training` entry of report.json."""
@@ -227,6 +246,7 @@ class Trainer:
         return TrainingResult(
             history=self.state.history,
             best_epoch=self.state.best_epoch,
+            best_value=float(np.nan if self.state.best_value is None else self.state.best_value),
             seconds=seconds,
             tokens_per_second=train.tokens * len(self.state.history) / max(seconds, 1e-9),
             resumed_from_epoch=resumed,

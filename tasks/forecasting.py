@@ -164,8 +164,9 @@ class Forecasting(Task[Window, ForecastingConfig]):
 
         return predict_table(SeriesArtifacts.load(version / "assets.extra"), version, options)
 
-    def baselines(self, splits: Splits[Window]) -> dict[str, Outputs]:
+    def baselines(self, splits: Splits[Window], predict: Predict) -> dict[str, Outputs]:
         """Forecast the test origins by naive, statistical and boosted systems."""
+        del predict
         from pipelines.evaluation.series_baselines import baselines_of
 
         train, valid, test = (_windows(rows) for _, rows in splits.named())

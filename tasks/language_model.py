@@ -188,8 +188,9 @@ class LanguageModel(Task[Document, LanguageConfig]):
 
         return predict(version, options)
 
-    def baselines(self, splits: Splits[Document]) -> dict[str, Outputs]:
+    def baselines(self, splits: Splits[Document], predict: Predict) -> dict[str, Outputs]:
         """Weigh the test documents by compressors primed with the training text."""
+        del predict
         from pipelines.evaluation.language_baselines import language_baselines
 
         found = language_baselines(splits.train, splits.valid, splits.test)

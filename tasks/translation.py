@@ -213,8 +213,9 @@ class Translation(TextTask[TextPair, TranslationConfig]):
         draw_attention(version, str(options.text), options.attention)
         return code
 
-    def baselines(self, splits: Splits[TextPair]) -> dict[str, Outputs]:
+    def baselines(self, splits: Splits[TextPair], predict: Predict) -> dict[str, Outputs]:
         """Answer by the nearest training source's translation, and by the source itself."""
+        del predict
         from pipelines.evaluation.translation_baselines import (
             COPY,
             MEMORY,

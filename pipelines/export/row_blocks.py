@@ -10,24 +10,25 @@ import tensorflow as tf
 
 def in_blocks(
     function: Callable[..., Mapping[str, tf.Tensor]],
-    *rows: tf.RaggedTensor,
+    *rows: tf.RaggedTensor | tf.Tensor,
     size: int,
     outputs: Mapping[str, tf.TensorSpec],
 ) -> dict[str, tf.Tensor]:
-    """Call `function` on blocks of rows alike in length; give its outputs in the rows' own order.
+    """Call `function` on blocks of rows; give its outputs in the rows' own order.
 
-    Memory is that of one block however many rows a request has, and a short row is not padded to
-    the longest of the request.
+    Memory is that of one block however many rows a request has. Rows of unequal length are put
+    together by length: a short one is not padded to the longest of the request.
 
     Args:
-        function: takes ragged rows [b, (T)], as many as `rows` has, and returns tensors [b, ...]
-            by name.
-        rows: ragged [B, (T)] each; rows are sorted by the lengths of the first. B may be 0.
+        function: takes rows [b, ...], as many arguments as `rows` has, and returns tensors
+            [b, ...] by name.
+        rows: ragged [B, (T)] or dense [B, ...] each; if the first is ragged, rows are sorted by
+            its lengths. B may be 0.
         size: most rows of a block.
         outputs: what `function` returns, the first axis free and the others fixed.
     """
-    count = tf.cast(rows[0].nrows(), tf.int32)
-    order = tf.argsort(rows[0].row_lengths(), stable=True)
+    order = _order(rows[0])
+    count = tf.size(order)
     blocks = (count + size - 1) // size
     written = {
         name: tf.TensorArray(spec.dtype, blocks, infer_shape=False, element_shape=spec.shape)
@@ -46,3 +47,10 @@ def in_blocks(
     )
     back = tf.argsort(order)
     return {name: tf.gather(array.concat(), back) for name, array in written.items()}
+
+
+def _order(rows: tf.RaggedTensor | tf.Tensor) -> tf.Tensor:
+    """Return row numbers in the order in which blocks take them, int32[B]."""
+    if isinstance(rows, tf.RaggedTensor):
+        return tf.argsort(rows.row_lengths(), stable=True)
+    return tf.range(tf.shape(rows)[0])

@@ -199,8 +199,9 @@ class Tagging(TextTask[TaggedSentence, TaggerConfig]):
     def marked(self, answer: Mapping[str, Any]) -> Text:
         """Show a text that has tokens."""
 
-    def baselines(self, splits: Splits[TaggedSentence]) -> dict[str, Outputs]:
+    def baselines(self, splits: Splits[TaggedSentence], predict: Predict) -> dict[str, Outputs]:
         """Tag the test rows by each word's most frequent tag, and by a tuned feature CRF."""
+        del predict
         from pipelines.evaluation.tag_baselines import FeatureCrf, MostFrequentTag
 
         tokens = [row.tokens for row in splits.test]

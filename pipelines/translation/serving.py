@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -13,8 +12,8 @@ import tensorflow as tf
 from pipelines.corpus import EncodedCorpus
 from pipelines.export.row_blocks import in_blocks
 from pipelines.export.saved_model import Endpoint
-from pipelines.layers.decoding import BeamSettings, Decoded, beam_search, greedy
-from pipelines.text.vocabulary import BOS, PAD, UNK
+from pipelines.text.decoder_serving import Read, Search, TextWriter, token_names
+from pipelines.text.vocabulary import PAD
 from pipelines.translation.artifacts import TranslationArtifacts
 from pipelines.translation.encoding import PairTokenizers
 from pipelines.translation.translator_config import TranslatorConfig
@@ -59,12 +58,11 @@ class TranslationServing:
         self.model, self.artifacts, self.config = model, artifacts, config
         self.encoder, self.decoder = model.get_layer("encoder"), model.get_layer("decoder")
         self.tokenizers = PairTokenizers.of(artifacts)
-        self.settings = BeamSettings(
-            beams=config.beam,
-            banned=(PAD, UNK, BOS),
-            length_penalty=config.length_penalty,
+        self.writer = TextWriter(
+            self.decoder,
+            self.tokenizers.target,
+            config,
             coverage_penalty=config.coverage_penalty,
-            no_repeat_ngram=config.no_repeat_ngram,
         )
 
     def endpoints(self) -> dict[str, Endpoint]:
@@ -77,8 +75,10 @@ class TranslationServing:
             return Endpoint(function, inputs, meaning, resources=resources)
 
         endpoints = {
-            "serve": endpoint(lambda text: self.translate(text, self._best), text, _MEANING),
-            "greedy": endpoint(lambda text: self.translate(text, self._greedy), text, _MEANING),
+            "serve": endpoint(lambda text: self.translate(text, self.writer.best), text, _MEANING),
+            "greedy": endpoint(
+                lambda text: self.translate(text, self.writer.greedy), text, _MEANING
+            ),
             "n_best": endpoint(self.n_best, text, _N_BEST),
             "score": endpoint(self.score, pair, _SCORE),
         }
@@ -86,7 +86,7 @@ class TranslationServing:
             endpoints["attention"] = endpoint(self.attention, pair, _ATTENTION)
         return endpoints
 
-    def translate(self, text: tf.Tensor, search: Callable[..., Decoded]) -> dict[str, tf.Tensor]:
+    def translate(self, text: tf.Tensor, search: Search) -> dict[str, tf.Tensor]:
         """Translate texts, string[B], by `search`."""
         ids, lengths = self.tokenizers.source.encode_counted(text)
         found = self.translate_ids(ids, search)
@@ -94,19 +94,19 @@ class TranslationServing:
         return found
 
     def translate_ids(
-        self, ids: tf.RaggedTensor, search: Callable[..., Decoded] | None = None
+        self, ids: tf.RaggedTensor, search: Search | None = None
     ) -> dict[str, tf.Tensor]:
         """Translate numbered sources, int32 ragged [B, (S)]; by beam search if nothing else."""
-        best = self._in_blocks(ids, search or self._best, count=1)
-        names = {"translation": "translations", "score": "scores", "complete": "complete"}
+        best = self._in_blocks(ids, search or self.writer.best, count=1)
+        names = {"translation": "texts", "score": "scores", "complete": "complete"}
         return {name: best[plural][:, 0] for name, plural in names.items()}
 
     def n_best(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the K best translations of texts, string[B]."""
         ids, lengths = self.tokenizers.source.encode_counted(text)
-        found = self._in_blocks(ids, self._beams, count=self.config.beam)
+        found = self._in_blocks(ids, self.writer.beams, count=self.config.beam)
         found["complete"] &= (lengths <= self.config.max_tokens)[:, None]
-        return found
+        return {"translations": found.pop("texts"), **found}
 
     def score(self, text: tf.Tensor, translation: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the log-probabilities of given pairs, each string[B]."""
@@ -116,89 +116,44 @@ class TranslationServing:
         }
         source, read = self.tokenizers.source.encode_counted(text)
         target, written = self.tokenizers.target.encode_counted(translation)
-        found = in_blocks(self._score_block, source, target, size=BLOCK_ROWS, outputs=specs)
+        found = in_blocks(
+            lambda source, target: self.writer.score(self._read(source), target),
+            source, target, size=BLOCK_ROWS, outputs=specs,
+        )  # fmt: skip
         return found | {"complete": tf.maximum(read, written) <= self.config.max_tokens}
 
     def attention(self, text: tf.Tensor, translation: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return where the model looks as it writes given translations, each string[B]."""
         source = self.tokenizers.source.encode(text)
         target = self.tokenizers.target.encode(translation)
-        outputs = self._teach(source.to_tensor(PAD), target.to_tensor(PAD))
-        wanted = tf.cast(target[:, 1:].to_tensor(PAD) != PAD, tf.float32)
+        found = self.writer.look(self._read(source), target)
         return {
-            "source_tokens": _names(source, self.artifacts.source.tokens),
-            "target_tokens": _names(target[:, 1:], self.artifacts.target.tokens),
-            "weights": tf.cast(outputs["attention"], tf.float32) * wanted[:, :, None],
+            "source_tokens": token_names(source, self.artifacts.source.tokens),
+            "target_tokens": found["tokens"],
+            "weights": found["weights"],
         }
 
     def _in_blocks(
-        self, ids: tf.RaggedTensor, search: Callable[..., Decoded], *, count: int
+        self, ids: tf.RaggedTensor, search: Search, *, count: int
     ) -> dict[str, tf.Tensor]:
         specs = {
-            "translations": tf.TensorSpec([None, count], tf.string),
+            "texts": tf.TensorSpec([None, count], tf.string),
             "scores": tf.TensorSpec([None, count], tf.float32),
             "complete": tf.TensorSpec([None, count], tf.bool),
         }
         return in_blocks(
-            lambda rows: self._search(rows, search), ids, size=BLOCK_ROWS, outputs=specs
-        )
+            lambda rows: self.writer.write(self._read(rows), self._limits(rows), search),
+            ids, size=BLOCK_ROWS, outputs=specs,
+        )  # fmt: skip
 
-    def _search(
-        self, rows: tf.RaggedTensor, search: Callable[..., Decoded]
-    ) -> dict[str, tf.Tensor]:
-        source = rows.to_tensor(PAD)
-        memory, mask, summary, *vectors = self.encoder(source, training=False)
-        prepared = self.decoder.prepare(memory, mask, summary, *vectors)
-        state = self.decoder.start(summary, memory=memory)
-        decoded = search(
-            lambda tokens, state: self.decoder.step(tokens, state, prepared),
-            state,
-            self._limits(rows),
-            mask,
-        )
-        shape = tf.shape(decoded.tokens)
-        flat = tf.reshape(decoded.tokens, [shape[0] * shape[1], shape[2]])
-        texts = self.tokenizers.target.detokenize(flat)
-        return {
-            "translations": tf.reshape(texts, shape[:2]),
-            "scores": tf.cast(decoded.score, tf.float32),
-            "complete": decoded.complete,
-        }
+    def _read(self, rows: tf.RaggedTensor) -> Read:
+        return list(self.encoder(rows.to_tensor(PAD), training=False))
 
     def _limits(self, rows: tf.RaggedTensor) -> tf.Tensor:
         """Return the most tokens of each translation, its end included, int32[B]."""
         lengths = tf.cast(rows.row_lengths(), tf.float32)
         most = tf.cast(lengths * self.config.length_factor, tf.int32) + SPARE_TOKENS
         return tf.minimum(most, self.config.max_tokens)
-
-    def _best(self, step: Any, state: Any, limits: Any, mask: Any) -> Decoded:
-        settings = dataclasses.replace(self.settings, n_best=1)
-        return beam_search(step, state, limits, settings, source_mask=mask)
-
-    def _beams(self, step: Any, state: Any, limits: Any, mask: Any) -> Decoded:
-        return beam_search(step, state, limits, self.settings, source_mask=mask)
-
-    def _greedy(self, step: Any, state: Any, limits: Any, mask: Any) -> Decoded:
-        del mask
-        return greedy(step, state, limits, self.settings)
-
-    def _teach(self, source: tf.Tensor, target: tf.Tensor) -> dict[str, Any]:
-        """Return logits and attention as the decoder reads targets that are known."""
-        read = self.encoder(source, training=False)
-        return dict(self.decoder(target[:, :-1], *read, training=False))
-
-    def _score_block(
-        self, source: tf.RaggedTensor, target: tf.RaggedTensor
-    ) -> dict[str, tf.Tensor]:
-        written = target.to_tensor(PAD)
-        logits = self._teach(source.to_tensor(PAD), written)["logits"]
-        wanted = written[:, 1:]
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, tf.cast(logits, tf.float32))
-        real = tf.cast(wanted != PAD, tf.float32)
-        return {
-            "log_probability": -tf.reduce_sum(losses * real, axis=1),
-            "tokens": tf.reduce_sum(tf.cast(wanted != PAD, tf.int32), axis=1),
-        }
 
 
 def translate_corpus(
@@ -227,9 +182,3 @@ def translate_corpus(
     texts = [text.decode(errors="replace") for text in joined["translation"]]
     joined["translation"] = np.array(texts, object)
     return joined
-
-
-def _names(ids: tf.RaggedTensor, tokens: tuple[str, ...]) -> tf.Tensor:
-    """Name tokens, padded with ""; the end keeps its reserved name."""
-    names = ids.with_flat_values(tf.gather(tf.constant(list(tokens)), ids.flat_values))
-    return names.to_tensor("")

@@ -6,12 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from pipelines.batching import Batches
 from pipelines.corpus import EncodedCorpus
-from pipelines.feeding import evaluate_model
 from pipelines.layers.attention_decoder import AttentionDecoder
-from pipelines.layers.sequence_losses import SmoothedCrossEntropy, TokenAccuracy, TokenPerplexity
 from pipelines.layers.text_encoder import TextEncoder
+from pipelines.text.decoder_objective import writing_objective
 from pipelines.training import Objective
 from pipelines.translation.artifacts import TranslationArtifacts
 from pipelines.translation.lexical_start import set_lexical_start
@@ -107,17 +105,5 @@ def learner(model: keras.Model) -> keras.Model:
 
 
 def objective(config: TranslatorConfig, model: keras.Model) -> Objective:
-    """Return smoothed cross-entropy; the plain perplexity of held-out pairs chooses the epoch."""
-    judge = learner(model)
-    judge.compile(
-        loss=SmoothedCrossEntropy(),
-        weighted_metrics=[TokenPerplexity(), TokenAccuracy("accuracy")],
-        jit_compile=keras.backend.backend() == "jax",
-    )
-
-    def validate(trained: keras.Model, batches: Batches) -> dict[str, float]:
-        del trained  # the judge has its layers
-        return evaluate_model(judge, batches)
-
-    loss = SmoothedCrossEntropy(config.label_smoothing)
-    return Objective(loss, [], "perplexity", better="lower", validate=validate)
+    """Return smoothed cross-entropy, judged by the perplexity of held-out pairs."""
+    return writing_objective(config, learner(model))

@@ -38,7 +38,7 @@ def run(folders):
     }
     baselines = {
         name: {"translation": found["translation"][:: len(ready.splits.test) // SCORED][:SCORED]}
-        for name, found in task.baselines(ready.splits).items()
+        for name, found in task.baselines(ready.splits, None).items()
     }
     scores = score_translation(pairs, outputs, baselines)
     return ready.splits.card, result, {score.name: score for score in scores}

@@ -31,3 +31,17 @@ def test_a_request_without_rows_has_an_answer_without_rows():
     outputs = run(tf.RaggedTensor.from_row_splits(tf.zeros([0], tf.int32), [0]))
     assert outputs["text"].shape == (0,)
     assert outputs["pairs"].shape == (0, 2)
+
+
+def test_rows_of_one_length_are_cut_into_blocks_as_they_come():
+    seen = tf.TensorSpec([None], tf.int32)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def sizes(rows):
+        return in_blocks(
+            lambda block: {"size": tf.fill(tf.shape(block), tf.size(block))},
+            rows, size=2, outputs={"size": seen},
+        )  # fmt: skip
+
+    np.testing.assert_array_equal(sizes(tf.constant(["a", "b", "c"]))["size"], [2, 2, 1])
+    assert sizes(tf.constant([], tf.string))["size"].shape == (0,)

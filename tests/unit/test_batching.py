@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.batching import Batches, plan_batches
-from pipelines.corpus import EncodedCorpus, Ragged, Windows, write_corpus
+from pipelines.corpus import EncodedCorpus, Ragged, Shared, Windows, write_corpus
 from pipelines.errors import DataError
 
 ROWS = [[5, 6, 7], [8], [9, 10], [11, 12, 13, 14]]
@@ -108,6 +108,24 @@ def test_windows_come_back_as_the_slices_they_are(tmp_path):
     np.testing.assert_array_equal(batch["history"], [values[7:10] + 100, values[1:4]])
     np.testing.assert_array_equal(batch["number"], [3, 1])
     np.testing.assert_array_equal(encoded.lengths("history"), [3, 3, 3, 3])
+
+
+def test_rows_that_share_a_value_come_back_with_it_and_keep_it_once(tmp_path):
+    images = np.arange(24, dtype=np.uint8).reshape(3, 2, 4)
+    chunks = [
+        {"image": Shared(images[:2], np.array([0, 0, 1])), "number": np.array([0, 1, 2])},
+        {"image": Shared(images[2:], np.array([0, 0])), "number": np.array([3, 4])},
+    ]
+    encoded = write_corpus(tmp_path / "corpus", chunks)
+    assert len(EncodedCorpus(tmp_path / "corpus")) == 5
+    batch = encoded.gather(np.array([4, 1, 2]))
+    np.testing.assert_array_equal(batch["image"], images[[2, 0, 1]])
+    assert batch["image"].dtype == np.uint8
+    np.testing.assert_array_equal(batch["number"], [4, 1, 2])
+    whole = encoded.shared("image")
+    np.testing.assert_array_equal(whole.values, images)
+    np.testing.assert_array_equal(whole.places, [0, 0, 1, 2, 2])
+    assert (tmp_path / "corpus" / "image.bin").stat().st_size == images.nbytes
 
 
 def test_windows_of_one_series_share_its_values_on_disk(tmp_path):

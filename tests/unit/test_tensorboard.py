@@ -2,7 +2,7 @@ import importlib.util
 
 import pytest
 
-from pipelines import pipeline
+from pipelines import phases
 from pipelines.errors import ConfigError
 from pipelines.registry import find_task
 from pipelines.workspace import Folders
@@ -14,10 +14,10 @@ def task(**settings):
 
 
 def test_no_log_is_written_unless_asked_for():
-    assert pipeline.tensorboard_callbacks(task(), Folders.default()) == []
+    assert phases.tensorboard_callbacks(task(), Folders.default()) == []
 
 
 def test_a_missing_package_is_named_before_training(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="--tensorboard needs the tensorboard package.*pip insta"):
-        pipeline.tensorboard_callbacks(task(tensorboard=True), Folders.default())
+        phases.tensorboard_callbacks(task(tensorboard=True), Folders.default())
