@@ -14,20 +14,12 @@ from pipelines.layers.decoder_settings import (
     DecoderStart,
     Sampling,
     check_settings,
+    loops,
     require_summary,
 )
-from pipelines.layers.decoder_state import (
-    DecoderStack,
-    Prepared,
-    State,
-    StateBridge,
-    as_hypotheses,
-    as_rows,
-    widened,
-)
-from pipelines.layers.decoder_steps import attended_step, with_context
+from pipelines.layers.decoder_state import DecoderStack, Prepared, State, StateBridge, widened
+from pipelines.layers.decoder_steps import DecoderSteps
 from pipelines.layers.decoding.types import StepOutput
-from pipelines.layers.input_feeding import draw_loop_noise, feed_through
 from pipelines.layers.noise import WordDropout
 from pipelines.layers.scheduled_sampling import replace_by_own
 from pipelines.layers.token_output import TokenOutput
@@ -124,7 +116,7 @@ class AttentionDecoder(keras.layers.Layer):
             "scheduled_sampling": scheduled_sampling, "sampling": sampling, "seed": seed,
         }  # fmt: skip
         check_settings(self.name, self.settings)
-        self._stack, self._loops = DecoderStack.of(stack), input_feeding or order == "bahdanau"
+        self._stack = DecoderStack.of(stack)
         self._make_input()
         self._make_output()
 
@@ -149,16 +141,18 @@ class AttentionDecoder(keras.layers.Layer):
             self._first_input = keras.layers.Dense(
                 size, kernel_initializer=initial, name="first_input"
             )
+        order, feeds = settings["order"], settings["input_feeding"]
         self._look = AttentionalState(
             settings["attention"],
             size=size,
             units=settings["attention_units"] or self._stack.width,
             dropout=settings["attention_dropout"],
-            history=settings["history"] and not self._loops,
+            history=settings["history"] and not loops(order, feeds),
             gate=settings["gate"],
             seed=seed,
             name="look",
         )
+        self._steps = DecoderSteps(self._stack, self._look, order, feeds)
 
     def _make_output(self) -> None:
         """Make what turns states into logits."""
@@ -262,22 +256,9 @@ class AttentionDecoder(keras.layers.Layer):
             state: what `start` or the step before returned, of leaves [B, K, ...].
             prepared: what `prepare` returned; all K hypotheses of a row share it.
         """
-        features, weights, new = attended_step(
-            self.embedding(tokens),
-            state,
-            prepared,
-            order=self.settings["order"],
-            stack=self._stack,
-            advance=self._advance,
-            look=self._look,
-        )
+        features, weights, new = self._steps.step(self.embedding(tokens), state, prepared)
         logits = self.output_layer(features, weights, prepared.vectors)
         return StepOutput(logits, new, weights)
-
-    def _advance(self, inputs: Any, state: Any) -> tuple[Any, Any]:
-        """Advance K hypotheses: inputs [B, K, D], state and results of leaves [B, K, ...]."""
-        output, after = self._stack.step(as_rows(inputs), [as_rows(part) for part in state])
-        return as_hypotheses(output, inputs), [as_hypotheses(part, inputs) for part in after]
 
     def _first(self, summary: Any, rows: Any, training: bool = False) -> State:
         """Return the state before the first token, of leaves [B, ...]."""
@@ -286,32 +267,13 @@ class AttentionDecoder(keras.layers.Layer):
             stack = self._stack.begin(self._first_input(summary), training)
         else:
             stack = self._stack.zero_state(rows) if summary is None else self._bridge(summary)
-        state: State = {"stack": stack}
-        if self.settings["input_feeding"]:
-            shape = (ops.shape(stack[0])[0], self.settings["embedding_size"])
-            state["fed"] = ops.zeros(shape, stack[0].dtype)
-        return state
+        return self._steps.first(stack)
 
     def _read(self, tokens: Any, prepared: Prepared, start: State, training: bool) -> Any:
         """Return what `call` does, from a state of leaves [B, ...]."""
         vectors = self.embedding(self._word_dropout(tokens, training=training))
         vectors = self._embedding_dropout(vectors, training=training)
-        if self._loops:
-            attention = self._look.attention if training else None
-            noise = draw_loop_noise(self._stack, attention, vectors, prepared.memory)
-            features, weights = feed_through(
-                vectors,
-                start,
-                prepared,
-                noise,
-                order=self.settings["order"],
-                stack=self._stack,
-                look=self._look,
-            )
-        else:
-            inputs = with_context(vectors, prepared)
-            states, _ = self._stack.run(inputs, None, start["stack"], training)
-            features, weights, _ = self._look(states, prepared, training=training)
+        features, weights = self._steps.run(vectors, start, prepared, training)
         logits = self.output_layer(features, weights, prepared.vectors, training=training)
         return {"logits": logits} | ({} if weights is None else {"attention": weights})
 

@@ -60,6 +60,11 @@ def check_settings(name: str, settings: dict[str, Any]) -> None:
             )
 
 
+def loops(order: DecoderOrder, input_feeding: bool) -> bool:
+    """Return whether steps are computed one after another, as each reads what one attends to."""
+    return input_feeding or order == "bahdanau"
+
+
 def require_summary(name: str, summary: Any) -> None:
     """Refuse to begin with a summary where there is none.
 

@@ -6,15 +6,17 @@ Bahdanau et al. (2015). `keras.ops.scan`, through which gradients run on every b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from keras import ops
 
 from pipelines.layers.attention import Attention
-from pipelines.layers.attentional_state import AttentionalState
-from pipelines.layers.decoder_settings import DecoderOrder
 from pipelines.layers.decoder_state import DecoderStack, Prepared, State, StepNoise, widened
-from pipelines.layers.decoder_steps import attended_step
+
+# Advances a recurrence: inputs [B, K, D] and its state of leaves [B, K, ...] -> output [B, K, H]
+# and the state after.
+Advance = Callable[[Any, Any], tuple[Any, list[Any]]]
 
 
 class LoopNoise(NamedTuple):
@@ -53,9 +55,8 @@ def feed_through(
     prepared: Prepared,
     noise: LoopNoise,
     *,
-    order: DecoderOrder,
     stack: DecoderStack,
-    look: AttentionalState,
+    step: Callable[..., tuple[Any, Any, State]],
 ) -> tuple[Any, Any]:
     """Return features [B, T, E] and attention weights float32[B, T, S] of every step.
 
@@ -64,36 +65,34 @@ def feed_through(
         start: the state before the first, of leaves [B, ...].
         prepared: what all steps share.
         noise: of `draw_loop_noise`.
-        order: as of `attended_step`.
         stack: the recurrence.
-        look: what looks at the memory.
+        step: how to advance it, vectors [B, 1, E], state, prepared and noise [B, 1, S] or None ->
+            features, weights and the state after.
     """
     joined, widths = _by_step(vectors, noise)
+    feeds = "fed" in start
 
-    def step(carried: Any, now: Any) -> tuple[Any, Any]:
+    def one(carried: Any, now: Any) -> tuple[Any, Any]:
         before, fed, _ = carried
         parts, factors = _parted(now, widths), None
         if "attention" in parts:
             factors = ops.cast(parts["attention"][:, None], "float32")
 
-        def advance(inputs: Any, state: Any) -> tuple[Any, Any]:
+        def advance(inputs: Any, state: Any) -> tuple[Any, list[Any]]:
             rows = [part[:, 0] for part in state]
             output, after = _advance(stack, inputs[:, 0], rows, noise.stack, parts)
-            return output[:, None], after
+            return output[:, None], [part[:, None] for part in after]
 
-        state = widened({"stack": before} | ({"fed": fed} if "fed" in start else {}))
-        features, weights, new = attended_step(
-            parts["vectors"][:, None], state, prepared,
-            order=order, stack=stack, advance=advance, look=look, noise=factors,
-        )  # fmt: skip
+        state = widened({"stack": before} | ({"fed": fed} if feeds else {}))
+        features, weights, new = step(advance, parts["vectors"][:, None], state, prepared, factors)
         # TensorFlow's scan wants the outputs of a step to be like what is carried.
-        carried = (new["stack"], features[:, 0], weights[:, 0])
+        carried = ([part[:, 0] for part in new["stack"]], features[:, 0], weights[:, 0])
         return carried, carried
 
     rows, width = ops.shape(vectors)[0], ops.shape(prepared.memory)[1]
-    fed = ops.zeros((rows, look.size), vectors.dtype)
-    carried = (start["stack"], fed, ops.zeros((rows, width), "float32"))
-    _, (_, features, weights) = ops.scan(step, carried, joined)
+    # Features are as wide as a token's vector.
+    carried = (start["stack"], ops.zeros_like(vectors[:, 0]), ops.zeros((rows, width), "float32"))
+    _, (_, features, weights) = ops.scan(one, carried, joined)
     return ops.transpose(features, (1, 0, 2)), ops.transpose(weights, (1, 0, 2))
 
 
