@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -68,7 +69,7 @@ class ServingProcess:
         if stdin is None or stdout is None:  # pragma: no cover - both are pipes
             raise ExportError("the serving process has no pipes")
         try:
-            stdin.write(json.dumps(request) + "\n")
+            stdin.write(json.dumps(request, default=_as_json) + "\n")
             stdin.flush()
             line = stdout.readline()
         except BrokenPipeError:
@@ -98,6 +99,13 @@ class ServingProcess:
             self._process.kill()
         self._process.wait()
         self._log.close()
+
+
+def _as_json(value: Any) -> dict[str, str]:
+    """Let bytes, such as those of an image, travel in JSON."""
+    if not isinstance(value, bytes):
+        raise TypeError(f"a request holds {type(value).__name__}, expected lists, text or bytes")
+    return {"base64": base64.b64encode(value).decode()}
 
 
 def _as_array(values: list[Any]) -> np.ndarray:

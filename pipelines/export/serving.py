@@ -7,6 +7,7 @@ therefore import neither.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
@@ -88,11 +89,17 @@ def _answer(model: ServedModel, request: dict[str, Any]) -> dict[str, Any]:
     return {"load_seconds": model.load_seconds, "modules": sorted(loaded)}
 
 
+def _bytes_again(entry: dict[str, Any]) -> Any:
+    """Turn what stands for bytes in JSON back into them."""
+    return base64.b64decode(entry["base64"]) if entry.keys() == {"base64"} else entry
+
+
 def main() -> None:
     """Answer one JSON line for every JSON line read from standard input."""
     model = ServedModel(Path(sys.argv[1]))
     for line in sys.stdin:
-        sys.stdout.write(json.dumps(_answer(model, json.loads(line))) + "\n")
+        request = json.loads(line, object_hook=_bytes_again)
+        sys.stdout.write(json.dumps(_answer(model, request)) + "\n")
         sys.stdout.flush()
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pipelines.config import Level, RunConfig, require
 
+DecoderOrder = Literal["luong", "bahdanau"]
 AttentionKind = Literal["dot", "additive", "none"]
 
 
@@ -30,6 +31,9 @@ class DecoderConfig(RunConfig):
     input_feeding: bool = False
     """Give the decoder at each step what it attended to at the last (Luong et al., 2015): slower,
     as steps can then not be computed together."""
+    order: DecoderOrder = "luong"
+    """Look after a step of the recurrence, by its state (Luong et al., 2015), or before, by the
+    state so far, so that the recurrence reads what was found (Bahdanau et al., 2015): slower."""
     tied: bool = True
     """Use the vectors of written tokens as output weights too (Press & Wolf, 2017)."""
 
@@ -64,5 +68,8 @@ class DecoderConfig(RunConfig):
         require(self.max_tokens >= 3, "max_tokens", self.max_tokens, "at least 3")
         require(self.vocabulary_size > 4, "vocabulary_size", self.vocabulary_size, "above 4")
         require(self.no_repeat_ngram >= 0, "no_repeat_ngram", self.no_repeat_ngram, "0 or more")
-        feeding_nothing = self.input_feeding and self.attention == "none"
-        require(not feeding_nothing, "input_feeding", True, "off without attention")
+        looks = self.attention != "none"
+        require(looks or not self.input_feeding, "input_feeding", True, "off without attention")
+        require(looks or self.order == "luong", "order", self.order, "luong without attention")
+        both = self.input_feeding and self.order == "bahdanau"
+        require(not both, "order", self.order, "luong with --input-feeding")

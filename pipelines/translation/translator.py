@@ -54,6 +54,7 @@ def build(
         history=config.history,
         lexical=lexical,
         input_feeding=config.input_feeding,
+        order=config.order,
         tied=config.tied,
         word_dropout=config.word_dropout,
         attention_dropout=config.attention_dropout,

@@ -4,6 +4,8 @@ import math
 import random
 from datetime import datetime, timedelta
 
+from PIL import Image, ImageDraw
+
 TINY = {"units": 4, "epochs": 2, "batch_tokens": 128, "patience": 9}
 
 
@@ -142,6 +144,30 @@ def language_model(folder):
     return str(scenes)
 
 
+COLOURS = {"red": (220, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 220)}
+PLACES = {"left": (1, 7), "right": (11, 7), "top": (6, 1), "bottom": (6, 13)}
+
+
+def captioning(folder):
+    """Small pictures of one square each, in several colours and places, in a folder."""
+    rng = random.Random(0)
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    lines = ["image,caption"]
+    for number in range(100):
+        colour, place = rng.choice(sorted(COLOURS)), rng.choice(sorted(PLACES))
+        left, top = PLACES[place]
+        square = (left, top, left + 6, top + 6 + number % 3)
+        picture = Image.new("RGB", (19 + number % 2, 20), (255, 255, 255 - number))
+        ImageDraw.Draw(picture).rectangle(square, fill=COLOURS[colour])
+        picture.save(pictures / f"{number:03}.png")
+        lines.append(f"{number:03}.png,a {colour} square at the {place}")
+        if number % 4 == 0:
+            lines.append(f"{number:03}.png,the {place} is {colour}")
+    (pictures / "captions.csv").write_text("\n".join(lines) + "\n")
+    return str(pictures)
+
+
 TAGGER = {"embedding_size": 8, "affix_size": 4, "character_units": 3, "character_size": 4, **TINY}
 
 FORECASTER = {
@@ -160,7 +186,13 @@ TRANSLATOR = {
     "test_share": 0.15, "max_tokens": 24, "fast": False, **TINY,
 }  # fmt: skip
 
+CAPTIONER = {
+    **TINY, "embedding_size": 8, "image_size": 16, "widths": (6, 8), "blocks": (1, 1), "beam": 2,
+    "valid_share": 0.15, "test_share": 0.15, "max_tokens": 12,
+}  # fmt: skip
+
 SAMPLES = {
+    "captioning": (captioning, CAPTIONER),
     "forecasting": (forecasting, FORECASTER),
     "language_model": (language_model, WRITER),
     "ner": (ner, TAGGER),

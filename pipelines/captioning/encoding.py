@@ -1,0 +1,117 @@
+"""Images and captions as numbers, through the reader and the tokenizer that are exported."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.captioning.artifacts import CaptionArtifacts
+from pipelines.captioning.captioner_config import CaptionerConfig
+from pipelines.captioning.flips import may_flip
+from pipelines.captioning.image_side import encoder_fingerprint, frozen_features
+from pipelines.corpus import Chunk, Ragged, Shared
+from pipelines.datasets.captions_options import CaptionedImage
+from pipelines.datasets.rows import Rows
+from pipelines.images.files import read_images
+from pipelines.images.reading import ImageReader
+from pipelines.text.encoding import flat_ids
+from pipelines.text.fitting import fit_vocabulary
+from pipelines.text.tokenizer import Tokenizer
+
+CHUNK_ROWS = 512  # images in memory at once: 14 MB of pixels at a side of 96
+_log = logging.getLogger(__name__)
+
+
+def fit_caption_artifacts(rows: Rows[CaptionedImage], config: CaptionerConfig) -> CaptionArtifacts:
+    """Learn the vocabulary of the captions of the training split."""
+
+    def texts() -> Iterator[list[str]]:
+        for chunk in rows.chunks():
+            yield [caption for row in chunk for caption in row.captions]
+
+    vocabulary = fit_vocabulary(
+        texts(),
+        level=config.level,
+        lowercase=config.lowercase,
+        min_count=config.min_count,
+        max_size=config.vocabulary_size,
+    )
+    settings = {
+        "level": config.level,
+        "lowercase": config.lowercase,
+        "max_tokens": config.max_tokens,
+        "size": config.image_size,
+        "fit": config.fit,
+        "encoder": encoder_fingerprint(config),
+        "tuned": config.fine_tune_epochs > 0,
+    }
+    captions = frozenset(caption for chunk in texts() for caption in chunk)
+    return CaptionArtifacts(vocabulary, settings, captions)
+
+
+def caption_tokenizer(artifacts: CaptionArtifacts) -> Tokenizer:
+    """Make the tokenizer of captions: BOS + tokens + EOS a row."""
+    settings = artifacts.settings
+    return Tokenizer(
+        artifacts.vocabulary,
+        level=settings["level"],
+        lowercase=settings["lowercase"],
+        max_tokens=settings["max_tokens"],
+        add_bos=True,
+        add_eos=True,
+    )
+
+
+def image_reader(artifacts: CaptionArtifacts) -> ImageReader:
+    """Make the function from the bytes of images to pixels."""
+    return ImageReader(artifacts.settings["size"], artifacts.settings["fit"])
+
+
+def encode_images(
+    rows: Rows[CaptionedImage], artifacts: CaptionArtifacts, config: CaptionerConfig, split: str
+) -> Iterator[Chunk]:
+    """Yield the chunks of a split: a row for each caption; its image is stored once.
+
+    The columns are "image" uint8[N, S, S, 3], or "features" float32[N, P, C] above a frozen encoder
+    (both if it is fine-tuned later), "caption_in" (BOS first), "caption_out" (EOS last) and
+    "flippable", 1 where a mirror image keeps its captions true.
+    """
+    reader, tokenizer = image_reader(artifacts), caption_tokenizer(artifacts)
+    features = frozen_features(config) if config.frozen else None
+    cut = 0
+    for chunk in rows.chunks(CHUNK_ROWS):
+        pixels = np.concatenate(list(read_images([row.path for row in chunk], reader)))
+        counts = np.array([len(row.captions) for row in chunk])
+        places = np.repeat(np.arange(len(chunk)), counts)
+        columns, cut_here = _encode_captions(tokenizer, chunk)
+        cut += cut_here
+        if features is not None:
+            columns["features"] = Shared(features(pixels), places)
+        if features is None or config.fine_tune_epochs:
+            columns["image"] = Shared(pixels, places)
+        flippable = [may_flip(row.captions) for row in chunk]
+        columns["flippable"] = np.repeat(np.array(flippable, np.float32), counts)
+        yield columns
+    if cut:
+        _log.warning(
+            "%s: %d captions have more than %d tokens and were cut; --max-tokens raises it",
+            split, cut, artifacts.settings["max_tokens"],
+        )  # fmt: skip
+
+
+def _encode_captions(
+    tokenizer: Tokenizer, rows: Sequence[CaptionedImage]
+) -> tuple[dict[str, Ragged | Shared | np.ndarray], int]:
+    """Return the columns of captions, and how many captions were cut."""
+    captions = [caption for row in rows for caption in row.captions]
+    found = tokenizer.encode_counted(tf.constant(captions, tf.string, shape=[len(captions)]))
+    largest = len(tokenizer.vocabulary or ())
+    columns: dict[str, Ragged | Shared | np.ndarray] = {
+        "caption_in": flat_ids(found.ids[:, :-1], largest),
+        "caption_out": flat_ids(found.ids[:, 1:], largest),
+    }
+    most = tokenizer.max_tokens or found.lengths.dtype.max
+    return columns, int((found.lengths.numpy() > most).sum())
