@@ -7,7 +7,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from pipelines.images.fitting import Colour, composite
-from pipelines.images.raw_bytes import number, require, require_size
+from pipelines.images.raw_bytes import choose, number, require, require_size
 
 _UNCOMPRESSED, _MASKS, _ALPHA_MASKS = 0, 3, 6
 _OLD_HEADER = 12
@@ -69,7 +69,7 @@ def _header(values: tf.Tensor) -> Header:
     old = tf.equal(size, _OLD_HEADER)
 
     def field(old_at: int, old_width: int, at: int, width: int) -> tf.Tensor:
-        return tf.where(
+        return choose(
             old,
             number(values, old_at, old_width, big_endian=False),
             number(values, at, width, big_endian=False),
@@ -82,10 +82,10 @@ def _header(values: tf.Tensor) -> Header:
         pixels_at=number(values, 10, 4, big_endian=False),
         size=size,
         width=field(18, 2, 18, 4),
-        height=tf.where(top_down, (1 << 32) - height, height),
+        height=choose(top_down, (1 << 32) - height, height),
         top_down=top_down,
         bits=field(24, 2, 28, 2),
-        compression=tf.where(old, _UNCOMPRESSED, number(values, 30, 4, big_endian=False)),
+        compression=choose(old, _UNCOMPRESSED, number(values, 30, 4, big_endian=False)),
     )
 
 
@@ -101,7 +101,7 @@ def _rows(values: tf.Tensor, header: Header) -> tf.Tensor:
 
 def _by_palette(values: tf.Tensor, rows: tf.Tensor, header: Header) -> tf.Tensor:
     """Look 1 to 8 bits a pixel up in the palette, entries of blue, green, red (and nothing)."""
-    entry = tf.where(tf.equal(header.size, _OLD_HEADER), tf.constant(3, tf.int64), 4)
+    entry = choose(tf.equal(header.size, _OLD_HEADER), 3, 4)
     start = _HEADER_AT + header.size
     limit = tf.minimum(start + 256 * entry, header.pixels_at)
     stored = values[start : start + tf.maximum(limit - start, 0) // entry * entry]
@@ -136,9 +136,9 @@ def _masks(values: tf.Tensor, header: Header, bits: int) -> tf.Tensor:
     """Return the masks of red, green, blue and alpha, int64[4]; alpha 0 for none."""
     told = [number(values, _MASKS_AT + 4 * index, 4, big_endian=False) for index in range(4)]
     has_alpha = (header.compression == _ALPHA_MASKS) | (header.size >= _HEADER_WITH_ALPHA_MASK)
-    told[3] = tf.where(has_alpha, told[3], 0)
+    told[3] = choose(has_alpha, told[3], 0)
     default = tf.constant(_DEFAULT_MASKS[bits], tf.int64)
-    return tf.where(tf.equal(header.compression, _UNCOMPRESSED), default, tf.stack(told))
+    return choose(tf.equal(header.compression, _UNCOMPRESSED), default, tf.stack(told))
 
 
 def _channel(pixels: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:

@@ -41,7 +41,7 @@ def paste(
         uint8[height, width, 3].
     """
     before = tf.stack([*corner, 0])
-    after = tf.stack([*sides, 3]) - before - tf.shape(image, tf.int64)
+    after = tf.cast(tf.stack([*sides, 3]), tf.int64) - before - tf.shape(image, tf.int64)
     # Padding by zeros once the colour is taken off, modulo 256, pads by the colour.
     colour = tf.constant(background, tf.uint8)
     return tf.pad(image - colour, tf.stack([before, after], 1)) + colour

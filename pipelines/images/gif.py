@@ -7,7 +7,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from pipelines.images.fitting import Colour, paste
-from pipelines.images.raw_bytes import number, require, require_size
+from pipelines.images.orientation import NONE
+from pipelines.images.raw_bytes import choose, number, require, require_size
 
 _EXTENSION = 0x21
 _FRAME = 0x2C
@@ -18,7 +19,7 @@ _MOST_EXTENSIONS = 512
 
 
 class Frame(NamedTuple):
-    """The first frame: where its descriptor is, and its transparent colour's index or -1."""
+    """The first frame: where its descriptor is, and its transparent colour's index or `NONE`."""
 
     at: tf.Tensor
     transparent: tf.Tensor
@@ -53,10 +54,10 @@ def _first_frame(values: tf.Tensor) -> Frame:
 
     def following(at: tf.Tensor, transparent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         controls = byte(at + 1) == _GRAPHIC_CONTROL
-        index = tf.where(byte(at + 3) % 2 == 1, byte(at + 6), tf.constant(-1, tf.int64))
-        return _after_blocks(values, at + 2), tf.where(controls, index, transparent)
+        index = choose(byte(at + 3) % 2 == 1, byte(at + 6), NONE)
+        return _after_blocks(values, at + 2), choose(controls, index, transparent)
 
-    start = (_FIRST_BLOCK + _palette_bytes(byte(10)), tf.constant(-1, tf.int64))
+    start = (_FIRST_BLOCK + _palette_bytes(byte(10)), tf.constant(NONE, tf.int64))
     return Frame(*tf.while_loop(goes_on, following, start, maximum_iterations=_MOST_EXTENSIONS))
 
 
@@ -74,7 +75,7 @@ def _after_blocks(values: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
 def _palette_bytes(flags: tf.Tensor) -> tf.Tensor:
     """Return the size of the palette that flags announce; 0 without one."""
     colours = tf.bitwise.left_shift(tf.constant(2, tf.int64), flags % 8)
-    return tf.where(flags >= 128, colours * 3, tf.constant(0, tf.int64))
+    return choose(flags >= 128, colours * 3, 0)
 
 
 def _alone(contents: tf.Tensor, values: tf.Tensor, frame: Frame, background: Colour) -> tf.Tensor:
@@ -87,8 +88,8 @@ def _alone(contents: tf.Tensor, values: tf.Tensor, frame: Frame, background: Col
     pixels = local + _palette_bytes(number(values, frame.at + 9, 1, big_endian=False))
     end = _after_blocks(values, pixels + 1)
     has_local = pixels > local
-    entry = tf.where(has_local, local, _FIRST_BLOCK) + 3 * frame.transparent
-    paints = (frame.transparent >= 0) & (entry < tf.where(has_local, pixels, shared_limit))
+    entry = choose(has_local, local, _FIRST_BLOCK) + 3 * frame.transparent
+    paints = (frame.transparent >= 0) & (entry < choose(has_local, pixels, shared_limit))
     contents = tf.cond(paints, lambda: _with_entry(contents, entry, background), lambda: contents)
     sides = _part(contents, frame.at + 5, frame.at + 9)
     shared = _part(contents, tf.constant(10, tf.int64), shared_limit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from pipelines.images.orientation import NONE
-from pipelines.images.raw_bytes import as_word, number, require_size
+from pipelines.images.raw_bytes import as_word, choose, number, require_size
 
 _APP1 = 0xE1
 _START_OF_SCAN = 0xDA
@@ -50,8 +50,8 @@ def exif_in_jpeg(values: tf.Tensor) -> tf.Tensor:
         # Any number of 0xFF may stand before a marker.
         fill = number(values, at + 1, 1, big_endian=True) == 0xFF
         length = number(values, at + 2, 2, big_endian=True)
-        return (at + tf.where(fill, tf.constant(1, tf.int64), length + 2),)
+        return (at + choose(fill, 1, length + 2),)
 
     start = (tf.constant(2, tf.int64),)
     at = tf.while_loop(goes_on, following, start, maximum_iterations=_MOST_SEGMENTS)[0]
-    return tf.where(is_exif(at), at + 10, tf.constant(NONE, tf.int64))
+    return choose(is_exif(at), at + 10, NONE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from pipelines.images.raw_bytes import as_word, number
+from pipelines.images.raw_bytes import as_word, choose, number
 
 _ORIENTATION_TAG = 0x0112
 _LONG = 4
@@ -24,7 +24,7 @@ def orientation_of_exif(values: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     Returns:
         1 to 8, int64[]; 1 (upright) where there is no tag, or none that can be read.
     """
-    mark = tf.where(start < 0, tf.constant(0, tf.int64), number(values, start, 4, big_endian=True))
+    mark = choose(start < 0, 0, number(values, start, 4, big_endian=True))
     return tf.case(
         [
             (tf.equal(mark, as_word("MM\0*")), lambda: _in_directory(values, start, True)),
@@ -44,7 +44,7 @@ def _in_directory(values: tf.Tensor, start: tf.Tensor, big: bool) -> tf.Tensor:
     found = tf.boolean_mask(entries, _short(entries, 0, big) == _ORIENTATION_TAG)[:1]
     # A long number ends in its low half when the highest byte comes first.
     is_long = _short(found, 2, big) == _LONG
-    value = tf.where(is_long & big, _short(found, 10, big), _short(found, 8, big))
+    value = choose(is_long & big, _short(found, 10, big), _short(found, 8, big))
     valid = tf.boolean_mask(value, (value >= 1) & (value <= 8))
     return tf.concat([valid, [UPRIGHT]], 0)[0]
 

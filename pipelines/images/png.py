@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from pipelines.images.fitting import Colour, composite
 from pipelines.images.orientation import NONE
-from pipelines.images.raw_bytes import as_word, number, require_size
+from pipelines.images.raw_bytes import as_word, choose, number, require_size
 
 _MOST_CHUNKS = 512
 _TYPES_WITH_ALPHA = (4, 6)
@@ -59,7 +59,7 @@ def chunks_of_png(values: tf.Tensor) -> Chunks:
         return (
             at + number(values, at, 4, big_endian=True) + 12,
             transparent | (kind(at) == as_word("tRNS")),
-            tf.where(kind(at) == as_word("eXIf"), at + 8, exif),
+            choose(kind(at) == as_word("eXIf"), at + 8, exif),
         )
 
     start = (tf.constant(8, tf.int64), tf.constant(False), tf.constant(NONE, tf.int64))

@@ -32,6 +32,11 @@ def number(values: tf.Tensor, at: tf.Tensor | int, width: int, *, big_endian: bo
     return tf.reduce_sum(tf.cast(tf.gather(values, inside), tf.int64) * weights)
 
 
+def choose(condition: tf.Tensor, one: tf.Tensor | int, other: tf.Tensor | int) -> tf.Tensor:
+    """Return one of two numbers, int64, by a condition."""
+    return tf.where(condition, tf.cast(one, tf.int64), tf.cast(other, tf.int64))
+
+
 def as_word(text: str) -> int:
     """Return four letters as the number that they are when read with the first byte highest."""
     return int.from_bytes(text.encode("latin-1"), "big")

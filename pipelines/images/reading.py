@@ -53,7 +53,9 @@ class ImageReader:
         self.fit: Fit = fit
         self.background = (int(background[0]), int(background[1]), int(background[2]))
         self._read = tf.function(
-            self._read_all, input_signature=[tf.TensorSpec([None], tf.string, name="image")]
+            self._read_all,
+            input_signature=[tf.TensorSpec([None], tf.string, name="image")],
+            autograph=False,
         )
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:

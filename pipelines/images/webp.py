@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from pipelines.images.fitting import Colour, composite, paste
 from pipelines.images.orientation import NONE
-from pipelines.images.raw_bytes import as_word, bytes_of, number, require_size
+from pipelines.images.raw_bytes import as_word, bytes_of, choose, number, require_size
 
 _FIRST_CHUNK = 12
 _MOST_CHUNKS = 4096
@@ -62,9 +62,9 @@ def _chunks(values: tf.Tensor) -> Chunks:
         begins = (frame < 0) & (kind(at) == as_word("ANMF"))
         return (
             at + 8 + size(at) + size(at) % 2,
-            tf.where(begins, at + 8, frame),
-            tf.where(begins, size(at), frame_bytes),
-            tf.where(kind(at) == as_word("EXIF"), at + 8, exif),
+            choose(begins, at + 8, frame),
+            choose(begins, size(at), frame_bytes),
+            choose(kind(at) == as_word("EXIF"), at + 8, exif),
         )
 
     none = tf.constant(NONE, tf.int64)
@@ -73,7 +73,7 @@ def _chunks(values: tf.Tensor) -> Chunks:
     exif = found[3]
     # Some programs write the name that JPEG wants before the block.
     named = (exif >= 0) & (kind(tf.maximum(exif, 0)) == as_word("Exif"))
-    return Chunks(found[1], found[2], tf.where(named, exif + len(_EXIF_NAME), exif))
+    return Chunks(found[1], found[2], choose(named, exif + len(_EXIF_NAME), exif))
 
 
 def _first_frame(
