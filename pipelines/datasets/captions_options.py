@@ -49,6 +49,7 @@ class CaptionedImage:
         group: images of one group other than "" share a split.
         origin: where its first caption was read, as "captions.txt:7".
         scene: JSON of what is drawn; generated scenes only.
+        pixels: hash of what it shows, equal for equal pictures; "" where nobody looked at it yet.
     """
 
     path: str
@@ -57,14 +58,23 @@ class CaptionedImage:
     group: str = ""
     origin: str = ""
     scene: str = ""
+    pixels: str = ""
+
+
+class RawImage(NamedTuple):
+    """An image as its source names it, with some or all of its captions, before any check.
+
+    Several of one image may come, from several lines; they are joined later. `split` is the one
+    that the source names; `reason` says why the image cannot be used, such as a file not found.
+    """
+
+    image: CaptionedImage
+    split: str | None = None
+    reason: str = ""
 
 
 class RawCaptions(NamedTuple):
-    """Captions of an image as read, before the image was looked for.
-
-    Several of one image may come from several lines; they are joined later. `split` is the one that
-    the source names.
-    """
+    """Captions as read, with what their file calls the image, before it was looked for."""
 
     image: str
     captions: tuple[str, ...]
