@@ -23,7 +23,7 @@ _THREADS = 2  # decoding releases the interpreter; more gain little on few cores
 _CHUNK = 256
 _DRAFT_SIDE = 128  # JPEG files are decoded at a half, a quarter or an eighth, but no smaller
 _GREY_DIFFERENCE = 8  # of 255 between channels, on a thumbnail: noise of JPEG stays below
-_THUMBNAIL, _HASH_SIZE = (32, 32), (9, 8)
+THUMBNAIL, _HASH_SIZE = (16, 16), (9, 8)
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -55,6 +55,7 @@ class Look:
         grey: whether it has no colour.
         pixels: 16 hexadecimal digits, equal for equal pictures over white.
         likeness: 64 bits, of which alike pictures share most (difference hash).
+        thumbnail: colours over a grid, uint8 RGB of `THUMBNAIL` places, in 768 bytes.
     """
 
     width: int
@@ -62,6 +63,7 @@ class Look:
     grey: bool
     pixels: str
     likeness: int
+    thumbnail: bytes
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,15 @@ def _described(image: Image.Image) -> Look:
     digest = hashlib.blake2b(f"{width} {height} ".encode(), digest_size=8)
     digest.update(seen.tobytes())
     small = seen.resize(_HASH_SIZE, Image.Resampling.BOX)
-    grey = _is_grey(seen.resize(_THUMBNAIL, Image.Resampling.BOX))
-    return Look(width, height, grey, digest.hexdigest(), _likeness(small))
+    thumbnail = seen.resize(THUMBNAIL, Image.Resampling.BOX)
+    return Look(
+        width,
+        height,
+        grey=_is_grey(thumbnail),
+        pixels=digest.hexdigest(),
+        likeness=_likeness(small),
+        thumbnail=thumbnail.tobytes(),
+    )
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
