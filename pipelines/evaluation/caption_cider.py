@@ -12,6 +12,8 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,17 +24,21 @@ from pipelines.errors import EvaluationError
 Array = NDArray[Any]
 Gram = tuple[str, ...]
 ORDERS = 4
+_SIZES = range(1, ORDERS + 1)
 SIGMA = 6.0  # words by which lengths may differ
 SCALE = 10.0
 
 
-def ngrams(tokens: Sequence[str]) -> Counter[Gram]:
+def ngrams(tokens: Sequence[str]) -> Mapping[Gram, int]:
     """Count runs of 1 to 4 neighbouring words."""
-    return Counter(
-        tuple(tokens[start : start + order])
-        for order in range(1, ORDERS + 1)
-        for start in range(len(tokens) - order + 1)
-    )
+    return _ngrams(tuple(tokens))
+
+
+# Several scores count the same captions.
+@lru_cache(maxsize=1 << 14)
+def _ngrams(tokens: tuple[str, ...]) -> Mapping[Gram, int]:
+    runs = (zip(*(tokens[n:] for n in range(order)), strict=False) for order in _SIZES)
+    return Counter(chain.from_iterable(runs))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -55,7 +54,8 @@ class CaptionMetric:
     Attributes:
         name: of the score.
         unit: "fraction" where the score runs from 0 to 1, else "".
-        statistics: maps one caption's tokens an image to what each adds, float64[N, K].
+        statistics: maps one caption's tokens an image to what each adds, float64[N, K]; scores of
+            the same statistics have the same function.
         of_totals: maps totals float64[R, K] to scores float64[R].
     """
 
@@ -91,15 +91,15 @@ def caption_metrics(
     def counted(count: Callable[[Tokens, References], Sequence[float]]) -> Callable[..., Array]:
         return lambda captions: _each(count, captions, references)
 
+    bleu = counted(bleu_counts)
+
     def mean_of(score: Callable[[Tokens, References], float]) -> Callable[..., Array]:
         return counted(lambda caption, known: (score(caption, known), 1.0))
 
     return [
         CaptionMetric(HEADLINE, "", lambda captions: _with_ones(cider.score(captions)), share),
         *(
-            CaptionMetric(
-                f"bleu_{order}", "fraction", counted(bleu_counts), partial(bleu_of, order=order)
-            )
+            CaptionMetric(f"bleu_{order}", "fraction", bleu, partial(bleu_of, order=order))
             for order in range(1, ORDERS + 1)
         ),
         CaptionMetric("rouge_l", "fraction", mean_of(rouge_l), share),
@@ -113,14 +113,11 @@ def bleu_counts(caption: Tokens, references: References) -> list[float]:
     The reference's length is that of the one nearest in length, the shorter of two; an n-gram
     matches as often as the reference that holds it most often does.
     """
-    own = ngrams(caption)
-    most: Counter[tuple[str, ...]] = Counter()
-    for reference in references:
-        most |= ngrams(reference)
+    counted = [ngrams(reference) for reference in references]
     nearest = min((abs(len(each) - len(caption)), len(each)) for each in references)[1]
     right = [0.0] * ORDERS
-    for gram, count in own.items():
-        right[len(gram) - 1] += min(count, most[gram])
+    for gram, count in ngrams(caption).items():
+        right[len(gram) - 1] += min(count, max(known.get(gram, 0) for known in counted))
     shown = [float(max(0, len(caption) - order)) for order in range(ORDERS)]
     return [float(len(caption)), float(nearest), *right, *shown]
 

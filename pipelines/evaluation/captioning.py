@@ -91,7 +91,7 @@ def score_captions(
     }
     units = image_units([row.group for row in rows])
     measures = [
-        *(_measure(metric, systems) for metric in caption_metrics(references)),
+        *_measures(caption_metrics(references), systems),
         *diversity_measures(systems, references, train_captions),
     ]
     scores = [score_of(measure, units, seed=seed) for measure in measures]
@@ -123,8 +123,8 @@ def by_reference_count(
     own = {"model": [captions[row] for row in kept]}
     found = []
     for size in range(1, most + 1):
-        metrics = caption_metrics([known[:size] for known in mixed])
-        scores = [score_of(_measure(metric, own), units, seed=seed) for metric in metrics]
+        measures = _measures(caption_metrics([known[:size] for known in mixed]), own)
+        scores = [score_of(measure, units, seed=seed) for measure in measures]
         found.append(ReferenceCount(size, len(kept), scores))
     return found
 
@@ -193,18 +193,27 @@ def image_share(name: str, hits: Mapping[str, Array], units: Units, *, seed: int
     return score_of(measure, units, seed=seed)
 
 
-def _measure(metric: CaptionMetric, systems: Mapping[str, Sequence[Tokens]]) -> Measure:
-    found = {system: metric.statistics(captions) for system, captions in systems.items()}
-    return Measure(
-        name=metric.name,
-        model=found.pop("model"),
-        others=found,
-        statistic=metric.of_totals,
-        better="higher",
-        unit=metric.unit,
-        count=len(systems["model"]),
-        counted="images",
-    )
+def _measures(
+    metrics: Sequence[CaptionMetric], systems: Mapping[str, Sequence[Tokens]]
+) -> list[Measure]:
+    """Count every system's captions, once for all scores of the same statistics."""
+    counted = {
+        count: {system: count(captions) for system, captions in systems.items()}
+        for count in dict.fromkeys(metric.statistics for metric in metrics)
+    }
+    return [
+        Measure(
+            name=metric.name,
+            model=counted[metric.statistics]["model"],
+            others={name: counted[metric.statistics][name] for name in systems if name != "model"},
+            statistic=metric.of_totals,
+            better="higher",
+            unit=metric.unit,
+            count=len(systems["model"]),
+            counted="images",
+        )
+        for metric in metrics
+    ]
 
 
 def _complete(outputs: Outputs, units: Units, rows: int, seed: int) -> list[Score]:
