@@ -8,6 +8,7 @@ from pipelines.errors import EvaluationError
 from pipelines.evaluation.captioning import (
     by_reference_count,
     image_scores,
+    reference_scores,
     score_captions,
 )
 from pipelines.evaluation.units import image_units
@@ -143,6 +144,12 @@ def test_more_references_leave_less_to_miss():
     whole = named(score_captions(rows[:60], kept, {}, train_captions=()))
     assert found[-1].scores[0].value == pytest.approx(whole["cider_d"].value)
     assert by_reference_count([image("a dog"), image("a cat")], outputs(["a", "b"])) == []
+
+
+def test_the_most_that_can_be_reached():
+    found = reference_scores([image("apple"), image("red dog"), image("a blue cat in a house")])
+    assert found["cider_d"] == pytest.approx((2.5 + 5 + 10) / 3)
+    assert found["rouge_l"] == pytest.approx(1)
 
 
 def test_images_are_ordered_by_their_own_scores():
