@@ -7,7 +7,7 @@ of the training image whose caption was taken, -1 where none was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,12 +58,10 @@ def most_common(train: Iterable[KnownImage], rows: Sequence[Any]) -> Outputs:
     return _outputs([spelt[max(counts, key=lambda words: counts[words])]] * len(rows))
 
 
-def nearest_by_pixel(
-    train: Sequence[KnownImage], rows: Sequence[KnownImage], size: int = 16
-) -> Outputs:
+def nearest_by_pixel(train: Sequence[KnownImage], rows: Sequence[KnownImage]) -> Outputs:
     """Give every image the caption of the training image whose pixels are nearest.
 
-    Images are looked at as size x size RGB over white, each pixel the mean of what it covers, and
+    Images are looked at as 16 x 16 RGB over white, each pixel the mean of what it covers, and
     compared by squared distance; of equally near ones the first is taken. Training images are read
     in blocks, so memory does not grow with their number. One that cannot be read is left out; a
     test image that cannot be gets the most common caption.
@@ -71,19 +69,19 @@ def nearest_by_pixel(
     Raises:
         EvaluationError: no training image can be read.
     """
-    blocks = list(thumbnail_blocks([row.path for row in rows], size))
+    blocks = list(thumbnail_blocks([row.path for row in rows]))
     places = np.concatenate([np.zeros(0, np.int64), *(numbers for numbers, _ in blocks)])
     nearest = np.full(len(rows), -1, np.int64)
     if places.size:
         pixels = np.concatenate([seen for _, seen in blocks])
-        training = thumbnail_blocks([image.path for image in train], size)
+        training = thumbnail_blocks([image.path for image in train])
         nearest[places] = nearest_rows(training, pixels)
         if nearest.max() < 0:
             raise EvaluationError(
                 f"{BY_PIXEL}: none of {len(train):,} training images can be read; at least one is "
                 "needed: check that the files are still there"
             )
-    found = _of_neighbours(nearest, [image.captions for image in train])
+    found = _of_neighbours(nearest, lambda row: train[row].captions)
     lost = np.flatnonzero(nearest < 0)
     if lost.size:
         found["caption"][lost] = most_common(train, lost.tolist())["caption"]
@@ -112,7 +110,8 @@ def nearest_by_feature(
         )
     own = [block for _, block in feature_blocks(features)]
     queries = np.concatenate(own) if own else np.zeros((0, train_features.shape[1]))
-    return _of_neighbours(nearest_rows(feature_blocks(train_features), queries), train_captions)
+    nearest = nearest_rows(feature_blocks(train_features), queries)
+    return _of_neighbours(nearest, lambda row: train_captions[row])
 
 
 def most_typical(captions: Sequence[str]) -> str:
@@ -126,8 +125,9 @@ def most_typical(captions: Sequence[str]) -> str:
     return captions[int(np.argmax(np.round(likeness, 9)))]
 
 
-def _of_neighbours(nearest: Array, captions: Sequence[Sequence[str]]) -> Outputs:
-    typical = {row: most_typical(captions[row]) for row in np.unique(nearest).tolist() if row >= 0}
+def _of_neighbours(nearest: Array, captions: Callable[[int], Sequence[str]]) -> Outputs:
+    rows = np.unique(nearest[nearest >= 0]).tolist()
+    typical = {row: most_typical(captions(row)) for row in rows}
     found = _outputs([typical.get(row, "") for row in nearest.tolist()])
     return {**found, "nearest": nearest}
 

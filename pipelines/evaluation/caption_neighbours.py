@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+
+from pipelines.datasets.captions_pictures import Look, look_at_all
 
 Array = NDArray[Any]
 Block = tuple[Array, Array]  # numbers int64[B], rising, and vectors [B, K]
 _BLOCK = 1024  # vectors held at a time
 _QUERIES = 4096  # compared with a block at a time: 32 MB of distances
-_THREADS = 2  # decoding releases the interpreter; more gain little on few cores
 _DECIMALS = 5  # of squared distances between features: what lies below is rounding
 
 
@@ -59,38 +58,18 @@ def feature_blocks(features: Array) -> Iterator[Block]:
         yield np.arange(start, start + len(block)), block / np.maximum(length, 1e-12)
 
 
-def thumbnail_blocks(paths: Sequence[str], size: int) -> Iterator[Block]:
-    """Yield small pictures int8[B, size * size * 3] of the files that can be read."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for start in range(0, len(paths), _BLOCK):
-            found = list(pool.map(partial(thumbnail, size=size), paths[start : start + _BLOCK]))
-            numbers = [start + place for place, seen in enumerate(found) if seen is not None]
-            if numbers:
-                yield np.array(numbers), np.stack([seen for seen in found if seen is not None])
+def thumbnail_blocks(paths: Sequence[str]) -> Iterator[Block]:
+    """Yield the thumbnails (`captions_pictures.Look`) of the files that can be read, int8[B, 768].
 
-
-def thumbnail(path: str, size: int) -> Array | None:
-    """Read an image as int8[size * size * 3], -128 black and 127 white; None if it is unreadable.
-
-    About 0 the products of two pictures of 16 x 16 pixels add up to less than 2 ** 24, which
-    float32 holds exactly: equally near pictures are then seen to be equally near.
+    -128 is black and 127 white. About 0, the products of two thumbnails add up to less than
+    2 ** 24, which float32 holds exactly: equally near pictures are seen to be equally near.
     """
-    try:
-        with Image.open(path) as image:
-            image.draft("RGB", (4 * size, 4 * size))  # JPEG: decode a fraction of the pixels
-            seen = _over_white(ImageOps.exif_transpose(image))
-            small = seen.resize((size, size), Image.Resampling.BOX)
-    except Exception:  # Pillow lets through whatever its many decoders raise
-        return None
-    return (np.asarray(small).astype(np.int16).ravel() - 128).astype(np.int8)
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    """Return an image as RGB; what shines through is white."""
-    if image.mode.startswith(("I", "F")):  # 16 bits a channel
-        shades = np.asarray(image).astype(np.float64) / 257
-        return Image.fromarray(shades.clip(0, 255).astype(np.uint8)).convert("RGB")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    for start in range(0, len(paths), _BLOCK):
+        looks = enumerate(
+            look_at_all([Path(path) for path in paths[start : start + _BLOCK]]), start
+        )
+        seen = [(row, look.thumbnail) for row, look in looks if isinstance(look, Look)]
+        if seen:
+            shades = np.frombuffer(b"".join(thumbnail for _, thumbnail in seen), np.uint8)
+            numbers = np.array([row for row, _ in seen])
+            yield numbers, (shades.astype(np.int16) - 128).astype(np.int8).reshape(len(seen), -1)

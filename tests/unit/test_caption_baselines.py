@@ -62,7 +62,9 @@ def test_pictures_are_turned_as_their_camera_says(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 3  # stored upside down
     image.rotate(180).save(tmp_path / "turned.png", exif=exif)
-    up, turned = (neighbours.thumbnail(str(tmp_path / f"{n}.png"), 16) for n in ("up", "turned"))
+    paths = [str(tmp_path / name) for name in ("up.png", "none.png", "turned.png")]
+    [(numbers, (up, turned))] = neighbours.thumbnail_blocks(paths)
+    assert numbers.tolist() == [0, 2]
     assert up.tolist() == turned.tolist()
     assert up[0] == -128
     assert up[-1] == 127
