@@ -41,7 +41,7 @@ class CaptionerConfig(DecoderConfig):
     widths: tuple[int, ...] = (32, 64, 128, 192)
     """Channels of the compact encoder, a stage each; every stage halves the side."""
     blocks: tuple[int, ...] = (1, 1, 1, 1)
-    """Residual blocks of each stage of the compact encoder."""
+    """Residual blocks of each stage of the compact encoder; with 0, the first is its stem alone."""
     coordinates: bool = True
     """Tell the compact encoder where in the image each place is (Liu et al., 2018)."""
     memory_dropout: float = 0.1
@@ -93,9 +93,9 @@ class CaptionerConfig(DecoderConfig):
         same = len(self.blocks) == len(self.widths) > 0
         expected = f"as many numbers as --widths, {len(self.widths)}, and at least one"
         require(same, "blocks", self.blocks, expected)
-        for name in ("widths", "blocks"):
-            least = min(getattr(self, name), default=1)
-            require(least >= 1, name, getattr(self, name), "at least 1 each")
+        require(min(self.widths) >= 1, "widths", self.widths, "at least 1 each")
+        some = min(self.blocks[1:], default=1) >= 1 and self.blocks[0] >= 0
+        require(some, "blocks", self.blocks, "at least 1 each; 0 of the first")
         for name in ("memory_dropout", "shift", "zoom", "brightness", "contrast", "erase"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         require(0 <= self.rotation <= 180, "rotation", self.rotation, "0 to 180 degrees")
