@@ -21,9 +21,10 @@ _CLOCKS = {chr(code) for code in range(0x1F550, 0x1F568)}
 # Joined to a person these change hair, gender or direction, not what is done.
 _SIDE_PARTS = {chr(code) for code in range(0x1F9B0, 0x1F9B4)} | {"\u2640", "\u2642", "\u27a1"}
 _ADULT, _CHILD, _FAMILY = "\U0001f9d1", "\U0001f9d2", "\U0001f46a"
-_SAME_BUT_GENDER = {
+_SAME_BUT_LOOKS = {
     "\U0001f468\U0001f469": _ADULT,
     "\U0001f466\U0001f467": _CHILD,
+    "\U0001f471\U0001f9d4": _ADULT,  # blond hair, beard
     "\U0001f474\U0001f475": "\U0001f9d3",  # old man, old woman
     "\U0001f934\U0001f478": "\U0001fac5",  # prince, princess
     "\U0001f385\U0001f936": "\U0001f9d1\u200d\U0001f384",  # Santa and Mrs. Claus
@@ -31,7 +32,7 @@ _SAME_BUT_GENDER = {
     "\U0001f930\U0001fac3": "\U0001fac4",  # pregnant
     "\U0001f46b\U0001f46c\U0001f46d": "\U0001f9d1\u200d\U0001f91d\u200d\U0001f9d1",
 }
-_NEUTRAL = {person: base for people, base in _SAME_BUT_GENDER.items() for person in people}
+_NEUTRAL = {person: base for people, base in _SAME_BUT_LOOKS.items() for person in people}
 _WRITTEN_OUT = {  # sequences of two people, by what joins them -> the emoji of the two
     "\u2764": "\U0001f491",  # couple with heart
     "\u2764\U0001f48b": "\U0001f48f",  # kiss
@@ -83,8 +84,9 @@ def _punctuated(name: str) -> str:
 
 
 def tones_of(sequence: str) -> str:
-    """Return the signs of an emoji that tell colours of skin, in their order."""
-    return "".join(sign for sign in sequence if sign in _TONES)
+    """Return the signs of an emoji that tell colours of skin; one if all people have the same."""
+    tones = [sign for sign in sequence if sign in _TONES]
+    return "".join(tones if len(set(tones)) > 1 else tones[:1])
 
 
 def base_emoji(sequence: str) -> str:
