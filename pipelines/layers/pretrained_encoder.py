@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import warnings as python_warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +101,7 @@ class PretrainedEncoder(keras.layers.Layer):
     def build(self, images_shape: tuple[Any, ...]) -> None:
         """Make the network for the side of the images and read its weights."""
         source = self.weights_source if self._reads_weights else None
+        file = None if source in {None, "", IMAGENET} else _weights_file(self.network, str(source))
         self.features = _make(self.network, tuple(images_shape[1:]), fetch=source == IMAGENET)
         if source == "":
             _log.warning(
@@ -109,8 +109,8 @@ class PretrainedEncoder(keras.layers.Layer):
                 "weights, or 'imagenet' to fetch them",
                 self.network,
             )
-        elif source not in {None, IMAGENET}:
-            _read(self.features, self.network, _weights_file(self.network, str(source)))
+        if file is not None:
+            _read(self.features, self.network, file)
         self.features.trainable = self.trainable
         self.built = True
 
@@ -180,16 +180,16 @@ def _weights_file(network: str, weights: str) -> Path:
 
 def _read(features: keras.Model, network: str, path: Path) -> None:
     """Give a network without classifier the weights of a file, with or without classifier."""
-    refusals = []
-    for with_classifier in (False, True):
+    refusal = ""
+    for with_classifier in (False, True)[: 1 if path.suffix == ".keras" else 2]:
         try:
             return _assign(features, _saved(features, network, path, with_classifier))
         except (ValueError, OSError, KeyError, TypeError) as error:
-            refusals.append(_short(error))
+            refusal = refusal or _short(error)
     raise ConfigError(
-        f"{path}: these are not weights of {network}: read without classifier: {refusals[0]}; "
-        f"with classifier: {refusals[1]}; give a file saved from {network}, or the name of the "
-        "network that the file is of"
+        f"weights of {network}: {str(path)!r} does not hold them: {refusal}; expected a file saved "
+        f"from {network} with or without its classifier of 1000 classes; give one, or the name of "
+        "the network that the file is of"
     )
 
 
@@ -197,16 +197,16 @@ def _saved(
     features: keras.Model, network: str, path: Path, with_classifier: bool
 ) -> list[tuple[str, np.ndarray]]:
     """Return the names and values of a file's weights in the order of the network's."""
-    if path.suffix == ".keras":
-        model = keras.saving.load_model(path, compile=False)
-    else:
-        model = _make(network, None) if with_classifier else features
-        model.load_weights(path)
-    return [(weight.path, value) for weight, value in _weights(model)]
-
-
-def _weights(model: keras.Model) -> Iterator[tuple[keras.Variable, np.ndarray]]:
-    yield from zip(model.weights, model.get_weights(), strict=True)
+    with python_warnings.catch_warnings():
+        # Keras warns of empty groups; weights that are missing make it fail.
+        python_warnings.simplefilter("ignore")
+        if path.suffix == ".keras":
+            model = keras.saving.load_model(path, compile=False)
+        else:
+            model = _make(network, None) if with_classifier else features
+            model.load_weights(path)
+    names = [weight.path for weight in model.weights]
+    return list(zip(names, model.get_weights(), strict=True))
 
 
 def _assign(features: keras.Model, saved: list[tuple[str, np.ndarray]]) -> None:
