@@ -1,11 +1,14 @@
 """Fixtures that need no TensorFlow; `tests/contract/conftest.py` has those that train."""
 
+import importlib.util
 import logging
 import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.jax_process import JaxProcess
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -22,3 +25,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 def root():
     """The checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def jax_process(root, tmp_path_factory):
+    """Keras on JAX, started once for all tests that run a script under it."""
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("needs jax")
+    process = JaxProcess(root, tmp_path_factory.mktemp("jax") / "log.txt")
+    yield process
+    process.close()

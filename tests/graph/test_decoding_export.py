@@ -1,13 +1,7 @@
 """Decoding in a SavedModel and under JAX."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
-import pytest
 from keras import ops
 
 from pipelines.export.saved_model import Endpoint, write_saved_model
@@ -145,7 +139,7 @@ from tests.graph.test_decoding_export import TinyDecoder, numpy, request
 
 from pipelines.errors import ConfigError
 
-assert "tensorflow" not in sys.modules
+assert sys.modules.get("tensorflow") is None
 memory, mask, limits = request(5, 4)
 model = TinyDecoder()
 uniforms = np.load(sys.argv[1] + "/uniforms.npy")
@@ -159,18 +153,12 @@ np.savez(sys.argv[1] + "/jit.npz", **numpy(jax.jit(model.search)(memory, mask, l
 """
 
 
-def test_jax_decodes_the_same(tmp_path):
-    pytest.importorskip("jax")
+def test_jax_decodes_the_same(jax_process, tmp_path):
     uniforms = np.random.default_rng(0).uniform(size=(10, 5, SAMPLE.samples)).astype("float32")
     np.save(tmp_path / "uniforms.npy", uniforms)
-    done = subprocess.run(
-        [sys.executable, "-c", JAX, str(tmp_path)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "'max_length': got None with limits traced by JAX, expected a number" in done.stdout
-    assert "set max_length to the largest limit" in done.stdout
+    printed = jax_process.run(JAX, tmp_path)
+    assert "'max_length': got None with limits traced by JAX, expected a number" in printed
+    assert "set max_length to the largest limit" in printed
     model, (memory, mask, limits) = TinyDecoder(), request(5, 4)
     searched = numpy(model.search(memory, mask, limits))
     drawn = numpy(model.draw(memory, mask, limits, uniforms))

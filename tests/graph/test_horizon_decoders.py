@@ -1,7 +1,3 @@
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -259,17 +255,11 @@ def inputs_of(rows):
     return {"history": history, "known": np.ones((rows, 3, 1), "float32")}
 
 
-def test_jax_forecasts_the_same(tmp_path):
-    pytest.importorskip("jax")
+def test_jax_forecasts_the_same(jax_process, tmp_path):
     model, inputs = forecaster(), inputs_of(4)
     model.save_weights(tmp_path / "model.weights.h5")
     np.savez(tmp_path / "in.npz", **inputs)
-    done = subprocess.run(
-        [sys.executable, "-c", FORECASTER + LOADED, str(tmp_path)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+    jax_process.run(FORECASTER + LOADED, tmp_path)
     ours, theirs = model(list(inputs.values())), np.load(tmp_path / "out.npz")
     assert set(ours) == set(theirs)
     for name, value in ours.items():

@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -126,15 +123,11 @@ print(np.stack([np.asarray(found) for found in layer.hashes(tokens, before)]).to
 """
 
 
-def test_jax_finds_the_same_rows():
-    pytest.importorskip("jax")
-    found = subprocess.run(
-        [sys.executable, "-c", JAX], env={**os.environ, "KERAS_BACKEND": "jax"},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+def test_jax_finds_the_same_rows(jax_process):
+    found = jax_process.run(JAX)
     layer, random = NgramConnections((1, 3, 6), 2**20, 5000), np.random.default_rng(3)
     given = [random.integers(0, 5000, shape).astype("int32") for shape in ((4, 9), (4, 5))]
-    assert json.loads(found.stdout) == np.stack(list(map(numpy, layer.hashes(*given)))).tolist()
+    assert json.loads(found) == np.stack(list(map(numpy, layer.hashes(*given)))).tolist()
 
 
 def test_updates_repeat_bit_by_bit_and_are_those_of_adagrad():

@@ -1,9 +1,4 @@
-import os
-import subprocess
-import sys
-
 import numpy as np
-import pytest
 
 MODEL = """
 import sys
@@ -64,14 +59,8 @@ np.savez(sys.argv[1] + "/out.npz", tokens=tokens, losses=after)
 """
 
 
-def test_jax_trains_with_every_regulariser_and_tensorflow_agrees(tmp_path):
-    pytest.importorskip("jax")
-    done = subprocess.run(
-        [sys.executable, "-c", MODEL + TRAINED, str(tmp_path)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_jax_trains_with_every_regulariser_and_tensorflow_agrees(jax_process, tmp_path):
+    jax_process.run(MODEL + TRAINED, tmp_path)
     names = {"__name__": "reader"}
     exec(MODEL, names)
     model, theirs = names["build"](), np.load(tmp_path / "out.npz")

@@ -1,9 +1,6 @@
 """A run that uses all that changes from epoch to epoch: gates, rate, averaging, streams, state."""
 
 import itertools
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import keras
@@ -178,10 +175,7 @@ def test_a_run_killed_twice_resumes_to_the_same_weights(whole, corpus, tmp_path)
 
 
 @pytest.mark.skipif(JAX, reason="this is the run under JAX")
-def test_all_of_it_under_jax(root):
-    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", __file__],
-        cwd=root, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
+def test_all_of_it_under_jax(jax_process):
+    arguments = ["-p", "no:cacheprovider", __file__]
+    printed = jax_process.run(f"import pytest\nprint(int(pytest.main({arguments})))")
+    assert printed.splitlines()[-1] == "0", printed[-3000:]
