@@ -6,13 +6,14 @@ Intervals and p-values resample whole groups of images (`units.image_units`), in
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import EvaluationError
+from pipelines.evaluation.bootstrap import proportion_interval
 from pipelines.evaluation.caption_diversity import diversity_measures
 from pipelines.evaluation.caption_metrics import (
     CaptionMetric,
@@ -47,6 +48,9 @@ class Captioned(Protocol):
 @dataclass(frozen=True)
 class ReferenceCount:
     """The model's scores with so many references an image.
+
+    ROUGE-L and METEOR can only rise with more, since they take the best of them; CIDEr-D is a mean
+    over references, so it falls where these differ.
 
     Attributes:
         references: how many.
@@ -194,14 +198,20 @@ def exact_matches(captions: Sequence[Tokens], references: Sequence[References]) 
 def image_share(name: str, hits: Mapping[str, Array], units: Units, *, seed: int) -> Score:
     """Score the share of images for which something holds, bool[N] for each system.
 
-    Single images have Wilson's interval and McNemar's test; groups are resampled.
+    Single images have Wilson's interval and McNemar's test. Groups are resampled; where it holds
+    for all images or none, the interval is Wilson's too, with groups for images.
     """
     if units.groups is None:
         others = {system: found for system, found in hits.items() if system != "model"}
         return share_score(name, hits["model"], others, counted="images", seed=seed)
     sums = {system: np.column_stack([found, np.ones(len(found))]) for system, found in hits.items()}
     measure = ratio_measure(name, sums, counted="images", unit="fraction", better="higher")
-    return score_of(measure, units, seed=seed)
+    score = score_of(measure, units, seed=seed)
+    if score.value not in (0.0, 1.0):
+        return score
+    # Resampling what is the same everywhere shows no doubt; Wilson's interval of the groups does.
+    doubt = proportion_interval(int(score.value) * units.count, units.count)
+    return replace(score, low=doubt.low, high=doubt.high)
 
 
 def _measures(

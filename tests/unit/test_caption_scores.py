@@ -105,6 +105,16 @@ def test_units_are_groups_where_there_are_enough():
     assert mixed.groups[0] != mixed.groups[1]
 
 
+def test_none_of_few_groups_is_not_none_at_all():
+    rows = [image("a dog", group=f"g{row // 5}") for row in range(100)]
+    grouped = named(score_captions(rows, outputs(["cat"] * 100), {}, train_captions=()))
+    apart = [image("a dog")] * 20
+    single = named(score_captions(apart, outputs(["cat"] * 20), {}, train_captions=()))
+    assert grouped["exact_match"].value == 0
+    assert grouped["exact_match"].high == pytest.approx(single["exact_match"].high)
+    assert grouped["exact_match"].count == 100
+
+
 def test_variety_by_hand():
     rows = [image("a red dog"), image("a cat"), image("a cat"), image("the bird")]
     model = outputs(["a dog", "a cat", "A cat!", "cat cat cat"])
