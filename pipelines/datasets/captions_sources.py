@@ -100,7 +100,8 @@ def find_caption_source(
         folders=folders,
         progress=progress,
     )
-    parts = [*located.parts, *_given(located.parts[0].path.parent, options)]
+    beside = located.parts[0].path.parent
+    parts = [_marked(part, options) for part in located.parts] + _given(beside, options)
     return _found(source, replace(located, parts=parts), options)
 
 
@@ -227,9 +228,13 @@ def _given(beside: Path, options: CaptionOptions) -> list[Part]:
         if name:
             path = Path(name).expanduser()
             path = path if path.exists() or not (beside / name).is_file() else beside / name
-            kind = LIST if is_list(path, options.encoding) else "captions"
-            parts.append(Part(path, split, kind))
+            parts.append(_marked(Part(path, split), options))
     return parts
+
+
+def _marked(part: Part, options: CaptionOptions) -> Part:
+    """Say whether a file lists names of images rather than captions."""
+    return replace(part, kind=LIST) if is_list(part.path, options.encoding) else part
 
 
 def _folder_parts(folder: Path, options: CaptionOptions) -> Parts:

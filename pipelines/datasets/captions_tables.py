@@ -49,7 +49,8 @@ CAPTION_COLUMNS = (
     "description",
     "raw",
 )
-SPLITS = {**SPLIT_WORDS, "restval": "train"}
+RESTVAL = "restval"  # what Karpathy left of COCO's validation images, to be trained on
+SPLITS = {**SPLIT_WORDS, RESTVAL: "train"}
 _USUAL = (IMAGE_COLUMNS, CAPTION_COLUMNS)
 NO_CAPTION = "row(s) without a caption or an image, left out"
 TOKEN = ".token"  # of Flickr30k: an image and a caption with a tab between them
