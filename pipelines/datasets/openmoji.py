@@ -21,8 +21,8 @@ DAMAGED = "emoji of which the font shows a bare square"
 UNNAMEABLE = "emoji drawn alike though their names contradict each other"
 _BARE = {"\U0001f17f\ufe0f", "\U0001f195"}  # OpenMoji 17.0.0: the letters of P and NEW are covered
 _COARSE = 24  # side at which drawings are compared
-# Levels of 255, mean of 4 by 4 pixels: what the font draws twice differs by less, what the eye tells
-# apart by more (a bald woman and a bald man of light skin by 15).
+# Levels of 255, mean of 4 by 4 pixels: what the font draws twice differs by less, what the eye
+# tells apart by more (a bald woman and a bald man of light skin by 15).
 _UNSEEN = 10
 
 Coarse = npt.NDArray[np.int16]
