@@ -7,16 +7,17 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from pipelines.images.bmp import decode_bmp
+from pipelines.images.files import KNOWN
 from pipelines.images.fitting import Colour
 from pipelines.images.gif import decode_gif
 from pipelines.images.jpeg import decode_jpeg, exif_in_jpeg
-from pipelines.images.orientation import UPRIGHT, orientation_of_exif
+from pipelines.images.orientation import NONE, orientation_of_exif
 from pipelines.images.png import chunks_of_png, decode_png
 from pipelines.images.raw_bytes import as_numbers, require
 from pipelines.images.webp import decode_webp
 
 Decoded = tuple[tf.Tensor, tf.Tensor]
-KNOWN = "PNG, JPEG, GIF, WebP, BMP"
+UNKNOWN = f"not a {KNOWN}"
 
 
 def decode(
@@ -36,28 +37,23 @@ def decode(
 
     def png() -> Decoded:
         chunks = chunks_of_png(values)
-        turned = orientation_of_exif(values, chunks.exif)
-        return decode_png(contents, values, chunks, background), turned
+        return decode_png(contents, values, chunks, background), chunks.exif
 
     def jpeg() -> Decoded:
-        turned = orientation_of_exif(values, exif_in_jpeg(values))
-        return decode_jpeg(contents, reduction), turned
+        return decode_jpeg(contents, reduction), exif_in_jpeg(values)
 
-    def webp() -> Decoded:
-        image, exif = decode_webp(contents, values, background)
-        return image, orientation_of_exif(values, exif)
-
-    return tf.switch_case(
+    image, exif = tf.switch_case(
         _kind(contents),
         [
             _unknown,
             png,
             jpeg,
-            lambda: (decode_gif(contents, values, background), _upright()),
-            lambda: (decode_bmp(values, background), _upright()),
-            webp,
+            lambda: (decode_gif(contents, values, background), _no_exif()),
+            lambda: (decode_bmp(values, background), _no_exif()),
+            lambda: decode_webp(contents, values, background),
         ],
     )
+    return image, orientation_of_exif(values, exif)
 
 
 def _kind(contents: tf.Tensor) -> tf.Tensor:
@@ -79,9 +75,9 @@ def _kind(contents: tf.Tensor) -> tf.Tensor:
 
 
 def _unknown() -> Decoded:
-    with tf.control_dependencies([require(tf.constant(False), f"not a {KNOWN} image")]):
-        return tf.zeros([1, 1, 3], tf.uint8), _upright()
+    with tf.control_dependencies([require(tf.constant(False), UNKNOWN)]):
+        return tf.zeros([1, 1, 3], tf.uint8), _no_exif()
 
 
-def _upright() -> tf.Tensor:
-    return tf.constant(UPRIGHT, tf.int64)
+def _no_exif() -> tf.Tensor:
+    return tf.constant(NONE, tf.int64)

@@ -23,7 +23,10 @@ import tensorflow as tf
 
 from pipelines.errors import ConfigError, did_you_mean
 from pipelines.images.decoding import decode
+from pipelines.images.files import read_file
 from pipelines.images.fitting import Colour, Fit, fit_to_square, reduction
+
+__all__ = ["FITS", "ImageReader", "read_file"]
 
 FITS: tuple[str, ...] = get_args(Fit)
 MAX_SIZE = 4096
@@ -63,7 +66,7 @@ class ImageReader:
 
         Raises:
             tf.errors.InvalidArgumentError: some image is damaged or of a format not known;
-                `pipelines.images.files.describe_failure` tells about a file.
+                `describe_failure` of `pipelines.images.files` tells what a file is.
         """
         return self._read(tf.convert_to_tensor(images, tf.string))
 

@@ -1,0 +1,289 @@
+"""Pixels of every format against Pillow's; the files are drawn here, none is committed."""
+
+import functools
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipelines.errors import ConfigError
+from pipelines.images.fitting import fit_to_square
+from pipelines.images.reading import ImageReader
+
+SIZE = 24
+COLOUR = (10, 200, 90)
+
+
+@functools.cache
+def reader():
+    return ImageReader(SIZE, background=COLOUR)
+
+
+def encoded(image, kind, **options):
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def drawn(width=SIZE, height=SIZE, mode="RGBA"):
+    """A smooth drawing with every alpha from nothing to all."""
+    x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
+    bands = [x, y, (x + y) / 2, (1 + np.sin(9 * x * y)) / 2]
+    values = np.stack([np.round(band * 255) for band in bands], 2).astype(np.uint8)
+    return Image.fromarray(values, "RGBA").convert(mode)
+
+
+def noise(mode, seed=0, width=SIZE, height=SIZE):
+    values = np.random.default_rng(seed).integers(0, 256, (height, width, 4), dtype=np.uint8)
+    return Image.fromarray(values, "RGBA").convert(mode)
+
+
+def over(image):
+    """What Pillow shows of an image on the background, uint8[H, W, 3]."""
+    image = image.convert("RGBA")
+    below = Image.new("RGBA", image.size, (*COLOUR, 255))
+    below.alpha_composite(image)
+    return np.asarray(below.convert("RGB"))
+
+
+def largest_difference(one, other):
+    return np.abs(np.asarray(one, int) - np.asarray(other, int)).max()
+
+
+def png16(channels, interlaced=False):
+    """A PNG of 16 bits a channel, which Pillow cannot write, and the upper halves of its values."""
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    values = np.random.default_rng(channels).integers(0, 1 << 16, (SIZE, SIZE, channels))
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+
+    def chunk(name, data):
+        check = zlib.crc32(name + data)
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", SIZE, SIZE, 16, kind, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
+    upper = (values >> 8).astype(np.uint8)
+    return data, Image.fromarray(upper[:, :, 0] if channels == 1 else upper, mode)
+
+
+def ycck(image):
+    """A CMYK JPEG whose Adobe marker says that its colours are YCCK."""
+    data = encoded(image, "JPEG", quality=95)
+    at = data.index(b"Adobe") + 11
+    return data[:at] + b"\2" + data[at + 1 :]
+
+
+def bmp(bits, *, top_down=False, masks=None, old=False, colours=None):
+    """A BMP of random pixels in a form that Pillow does not write."""
+    stride = (SIZE * bits + 31) // 32 * 4
+    rows = np.random.default_rng(bits).integers(0, 256, SIZE * stride, dtype=np.uint8).tobytes()
+    colours = (1 << bits) if bits <= 8 and colours is None else colours or 0
+    entry = 3 if old else 4
+    palette = np.random.default_rng(9).integers(0, 256, colours * entry, dtype=np.uint8).tobytes()
+    if old:
+        header = struct.pack("<IHHHH", 12, SIZE, SIZE, 1, bits)
+    else:
+        height = -SIZE if top_down else SIZE
+        compression = 3 if masks else 0
+        size = 108 if masks and len(masks) == 4 else 40
+        header = struct.pack(
+            "<IiiHHI5I", size, SIZE, height, 1, bits, compression, *[0] * 3, colours, 0
+        )
+        header += struct.pack(f"<{len(masks or ())}I", *(masks or ()))
+        header = header.ljust(size, b"\0")
+    at = 14 + len(header) + len(palette)
+    return b"BM" + struct.pack("<IHHI", at + len(rows), 0, 0, at) + header + palette + rows
+
+
+@functools.cache
+def samples():
+    """Name to the bytes of a file of SIZE x SIZE pixels."""
+    rgba, rgb, grey = drawn(), drawn(mode="RGB"), drawn(mode="L")
+    few, bits = rgb.quantize(16), noise("L").convert("1")
+    files = {
+        "png grey": encoded(grey, "PNG"),
+        "png grey and alpha": encoded(drawn(mode="LA"), "PNG"),
+        "png grey, one grey transparent": encoded(grey, "PNG", transparency=grey.getpixel((3, 3))),
+        "png colour": encoded(rgb, "PNG"),
+        "png colour, one transparent": encoded(rgb, "PNG", transparency=rgb.getpixel((3, 3))),
+        "png alpha": encoded(rgba, "PNG"),
+        "png alpha, noise": encoded(noise("RGBA"), "PNG"),
+        "png palette": encoded(rgb.quantize(200), "PNG"),
+        "png palette with alpha": encoded(rgba.quantize(200), "PNG"),
+        "png 1 bit": encoded(bits, "PNG"),
+        "png 1 bit, transparent": encoded(bits, "PNG", transparency=0),
+        "png animated": encoded(rgba, "PNG", save_all=True, append_images=[rgba.rotate(90)]),
+        "jpeg grey": encoded(grey, "JPEG"),
+        "jpeg colour": encoded(rgb, "JPEG"),
+        "jpeg progressive": encoded(rgb, "JPEG", progressive=True),
+        "jpeg 4:4:4": encoded(noise("RGB"), "JPEG", subsampling=0),
+        "jpeg cmyk": encoded(drawn(mode="RGB").convert("CMYK"), "JPEG"),
+        "jpeg ycck": ycck(drawn(mode="RGB").convert("CMYK")),
+        "gif": encoded(few, "GIF"),
+        "gif interlaced": encoded(noise("RGB").quantize(256), "GIF", interlace=1),
+        "gif transparent": encoded(few, "GIF", transparency=few.getpixel((3, 3))),
+        "gif animated": encoded(
+            few, "GIF", save_all=True, append_images=[few.rotate(90)] * 3, transparency=2
+        ),
+        "bmp 1": encoded(bits, "BMP"),
+        "bmp 8": encoded(few, "BMP"),
+        "bmp grey": encoded(grey, "BMP"),
+        "bmp 24": encoded(rgb, "BMP"),
+        "bmp 32": encoded(rgba, "BMP"),
+        "bmp 4": bmp(4),
+        "bmp 8, few colours": bmp(4, colours=16),
+        "bmp 16": bmp(16),
+        "bmp 16, masks": bmp(16, masks=(0xF800, 0x7E0, 0x1F)),
+        "bmp 24, top-down": bmp(24, top_down=True),
+        "bmp 8, of OS/2": bmp(8, old=True),
+        "bmp 24, of OS/2": bmp(24, old=True),
+        "bmp 32, masks": bmp(32, masks=(0xFF0000, 0xFF00, 0xFF)),
+        "bmp 32, masks with alpha": bmp(32, masks=(0xFF0000, 0xFF00, 0xFF, 0xFF000000)),
+        "webp": encoded(rgb, "WEBP"),
+        "webp lossless": encoded(noise("RGB"), "WEBP", lossless=True),
+        "webp alpha": encoded(rgba, "WEBP"),
+        "webp lossless alpha": encoded(rgba, "WEBP", lossless=True),
+    }
+    for name, still in {"lossy": False, "lossless": True}.items():
+        frames = [noise("RGBA", 1), noise("RGBA", 2)]
+        files[f"webp animated {name}"] = encoded(
+            rgba, "WEBP", lossless=still, save_all=True, append_images=frames
+        )
+        files[f"webp animated {name}, opaque"] = encoded(
+            rgb, "WEBP", lossless=still, save_all=True, append_images=[frames[0].convert("RGB")]
+        )
+    return files
+
+
+@functools.cache
+def pixels_of_samples():
+    return dict(zip(samples(), reader()(list(samples().values())).numpy(), strict=True))
+
+
+@pytest.mark.parametrize("name", samples())
+def test_pixels_equal_those_of_pillow(name):
+    expected = over(Image.open(io.BytesIO(samples()[name])))
+    assert largest_difference(pixels_of_samples()[name], expected) <= 1
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_of_16_bits_the_upper_8_count(channels):
+    data, upper = png16(channels)
+    assert largest_difference(reader()([data])[0], over(upper)) <= 1
+
+
+def test_padding_shows_the_background_above_and_below():
+    image = drawn(SIZE, SIZE // 2)
+    pixels = reader()([encoded(image, "PNG")])[0].numpy()
+    assert (pixels[: SIZE // 4] == COLOUR).all() and (pixels[-SIZE // 4 :] == COLOUR).all()
+    assert largest_difference(pixels[SIZE // 4 : -SIZE // 4], over(image)) <= 1
+
+
+def test_a_gif_whose_first_frame_lies_off_the_corner_is_placed_on_its_canvas():
+    data = bytearray(encoded(drawn(8, 6, "RGB").quantize(16), "GIF"))
+    alone = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    data[6:10] = struct.pack("<HH", SIZE, SIZE)
+    at = data.index(b",\0\0\0\0")
+    data[at + 1 : at + 5] = struct.pack("<HH", 5, 7)
+    expected = np.full((SIZE, SIZE, 3), COLOUR)
+    expected[7:13, 5:13] = alone
+    np.testing.assert_array_equal(reader()([bytes(data)])[0], expected)
+
+
+def test_later_frames_of_a_gif_are_not_looked_at():
+    data = samples()["gif animated"]
+    first = data.index(b"!\xf9", data.index(b",\0\0\0\0"))
+    broken = data[:first] + b"\xff" * 40
+    np.testing.assert_array_equal(reader()([broken])[0], pixels_of_samples()["gif animated"])
+
+
+def pillow_square(image, size, fit):
+    """The same reduction by Pillow: a triangle filter as wide as the reduction."""
+    width, height = image.size
+    if fit == "stretch":
+        return np.asarray(image.resize((size, size), Image.BILINEAR))
+    if fit == "crop":
+        side = min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        box = (left, top, left + side, top + side)
+        return np.asarray(image.resize((size, size), Image.BILINEAR, box=box))
+    scale = size / max(width, height)
+    new = [max(int(np.round(np.float32(side * scale))), 1) for side in (width, height)]
+    square = Image.new("RGB", (size, size), COLOUR)
+    square.paste(image.resize(new, Image.BILINEAR), tuple((size - side) // 2 for side in new))
+    return np.asarray(square)
+
+
+def squared(image, fit):
+    pixels = tf.constant(np.asarray(image))
+    return fit_to_square(pixels, tf.constant(1, tf.int64), SIZE, fit, COLOUR).numpy()
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 90), st.integers(1, 90), st.sampled_from(["pad", "crop", "stretch"]))
+def test_resizing_equals_pillows_within_2_of_255(width, height, fit):
+    image = noise("RGB", width * 100 + height, width, height)
+    pixels = squared(image, fit)
+    expected = pillow_square(image, SIZE, fit)
+    if fit == "crop":
+        # At the cut, Pillow's filter ends and ours sees what lies beyond.
+        pixels, expected = pixels[3:-3, 3:-3], expected[3:-3, 3:-3]
+    assert largest_difference(pixels, expected) <= 2
+
+
+@pytest.mark.parametrize("fit", ["pad", "crop", "stretch"])
+@pytest.mark.parametrize("sides", [(1, 1), (1, 5000), (5000, 1), (3000, 2)])
+def test_extreme_sides_are_read(sides, fit):
+    image = Image.new("RGB", sides, (200, 30, 30))
+    covered = (np.abs(squared(image, fit).astype(int) - image.getpixel((0, 0))).max(2) == 0).sum()
+    assert covered == SIZE * (1 if fit == "pad" and sides != (1, 1) else SIZE)
+    if fit == "pad":
+        for kind in ("PNG", "JPEG", "WEBP", "BMP", "GIF"):
+            pixels = reader()([encoded(image, kind)])[0].numpy().astype(int)
+            assert (np.abs(pixels - image.getpixel((0, 0))).max(2) <= 6).sum() == covered
+
+
+def test_enlarging_adds_no_value_that_was_not_there():
+    image = Image.fromarray(np.kron([[40, 200], [200, 40]], np.ones((2, 2))).astype(np.uint8))
+    pixels = squared(image.convert("RGB"), "stretch")
+    assert pixels.min() == 40 and pixels.max() == 200
+
+
+@pytest.mark.parametrize("sides", [(1600, 1200), (403, 801)])
+def test_a_large_jpeg_shrunk_while_decoding_looks_as_if_it_were_not(sides):
+    data = encoded(drawn(*sides, "RGB"), "JPEG", quality=90)
+    expected = pillow_square(Image.open(io.BytesIO(data)), SIZE, "pad")
+    difference = np.abs(reader()([data])[0].numpy().astype(int) - expected)
+    assert difference.max() <= 4 and difference.mean() <= 1
+
+
+def test_a_batch_may_be_empty_and_rows_do_not_depend_on_each_other():
+    assert reader()(tf.zeros([0], tf.string)).shape == (0, SIZE, SIZE, 3)
+    name = "jpeg colour"
+    np.testing.assert_array_equal(reader()([samples()[name]])[0], pixels_of_samples()[name])
+
+
+def test_settings_make_the_same_reader():
+    reader = ImageReader(**ImageReader(8, "crop", COLOUR).settings())
+    assert (reader.size, reader.fit, reader.background) == (8, "crop", COLOUR)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": 0}, "size of images: got 0, expected 1 to 4096 pixels"),
+        ({"fit": "pda"}, "unknown fit 'pda' of images; did you mean 'pad'.*known: pad, crop"),
+        ({"background": (1, 2, 256)}, r"got \(1, 2, 256\), expected red, green and blue"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        ImageReader(**settings)
