@@ -59,7 +59,7 @@ def name_of(sequence: str, language: str = "en") -> str:
     English gets back the colons and commas that the package leaves out: "woman biking: dark skin
     tone", "flag: France", "keycap: 3". The other languages are lower-case throughout.
     """
-    if language != "en":
+    if language not in emoji.EMOJI_DATA[sequence]:
         emoji.config.load_language(language)
     name = str(emoji.EMOJI_DATA[sequence][language]).strip(":").replace("_", " ")
     if language != "en":
