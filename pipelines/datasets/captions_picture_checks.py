@@ -15,7 +15,7 @@ from pipelines.datasets.common_checks import QUANTILE_NAMES, quantile_cells
 from pipelines.datasets.findings import Finding, Level, Table
 
 NEAR_BITS = 6  # of 64; copies saved anew or scaled differ in fewer
-NEAR_COLOURS = 5.0  # mean difference of 255 over a grid: rules out pictures of like outline alone
+NEAR_COLOURS = 8.0  # mean difference of 255 over a grid: rules out pictures of like outline alone
 LONG_SHAPE = 3.0  # a longer side over so many times the shorter loses much when made a square
 TINY = 48  # pixels; a network that sees 96 gets little more than a smear
 MANY = 0.05
