@@ -3,6 +3,8 @@
 import functools
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -287,3 +289,30 @@ def test_settings_make_the_same_reader():
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         ImageReader(**settings)
+
+
+LOADER = """
+import sys
+import numpy as np
+import tensorflow as tf
+given = np.load(sys.argv[2])
+images = [given[name].tobytes() for name in sorted(given.files)]
+model = tf.saved_model.load(sys.argv[1])
+np.save(sys.argv[3], model.serve(tf.constant(images)).numpy())
+assert "pipelines" not in sys.modules
+"""
+
+
+def test_an_exported_reader_needs_tensorflow_alone(tmp_path):
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda image: reader()(image), input_signature=[tf.TensorSpec([None], tf.string)]
+    )
+    tf.saved_model.save(module, str(tmp_path / "model"))
+    files = samples() | {"png 16 bits": png16(4)[0], "long": encoded(drawn(99, 7), "PNG")}
+    np.savez(tmp_path / "files.npz", **{n: np.frombuffer(d, np.uint8) for n, d in files.items()})
+    arguments = [str(tmp_path / name) for name in ("model", "files.npz", "pixels.npy")]
+    # Another folder, so that the project cannot be imported.
+    subprocess.run([sys.executable, "-c", LOADER, *arguments], check=True, cwd=tmp_path)
+    here = reader()([files[name] for name in sorted(files)])
+    np.testing.assert_array_equal(np.load(tmp_path / "pixels.npy"), here)
