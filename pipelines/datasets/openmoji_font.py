@@ -58,9 +58,9 @@ class EmojiFont:
                 "one with it, as every wheel of the package index is: reinstall Pillow from there"
             )
         self._font = ImageFont.truetype(path, pixels, layout_engine=ImageFont.Layout.RAQM)
-        self._margin = pixels // 2
+        self._margin = pixels // 4
         self._width = self._font.getlength(_PRESENT)
-        self._absent = self._picture(_ABSENT).tobytes()
+        self._absent = self._picture(_ABSENT)
 
     def draw(self, emoji: str) -> Image.Image | None:
         """Return the picture without margins, RGBA.
@@ -71,14 +71,12 @@ class EmojiFont:
         if self._font.getlength(emoji) > self._width:
             return None
         picture = self._picture(emoji)
-        box = picture.getbbox()
-        if box is None or picture.tobytes() == self._absent:
-            return None
-        return picture.crop(box)
+        return None if picture is None or picture == self._absent else picture
 
-    def _picture(self, emoji: str) -> Image.Image:
+    def _picture(self, emoji: str) -> Image.Image | None:
         side = round(self._width) + 2 * self._margin
         picture = Image.new("RGBA", (side, side), _CLEAR)
         place = (self._margin, self._margin)
         ImageDraw.Draw(picture).text(place, emoji, font=self._font, embedded_color=True)
-        return picture
+        box = picture.getbbox()
+        return picture.crop(box) if box else None
