@@ -69,7 +69,7 @@ report: $(VENV)/.installed ## write saved_models/index.html, a table of all runs
 	@$(RUN) report
 
 test: $(VENV)/.installed-dev ## all tests, in under ten minutes on two cores
-	@TF_CPP_MIN_LOG_LEVEL=3 TF_NUM_INTRAOP_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile
+	@TF_CPP_MIN_LOG_LEVEL=3 TF_NUM_INTRAOP_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 fuzz: $(VENV)/.installed-dev ## the property tests, with other examples at every run
 	@HYPOTHESIS_PROFILE=fuzz TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m pytest -m hypothesis
