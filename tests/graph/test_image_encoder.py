@@ -35,6 +35,13 @@ def test_ninety_six_pixels_become_thirty_six_places():
     np.testing.assert_allclose(found[1], found[0].mean(axis=1), atol=1e-6)
 
 
+def test_the_first_stage_may_be_the_stem_alone():
+    encoder = ResidualEncoder((4, 8), blocks=(0, 1), seed=1)
+    memory, _ = encoder(pixels())
+    assert memory.shape == (3, 36, 8) and encoder.grid((24, 24, 3)) == (6, 6)
+    assert [block.name for block in encoder.stages] == ["block_1_0"]
+
+
 def test_odd_and_oblong_images_have_the_promised_grid():
     encoder = ResidualEncoder(**NARROW)
     memory, _ = encoder(np.zeros((1, 13, 30, 3), "uint8"))
@@ -140,7 +147,7 @@ def test_half_precision_inside_full_precision_outside():
         np.testing.assert_allclose(found[1], expected[1], atol=0.15)
 
 
-@pytest.mark.parametrize(("widths", "blocks"), [((8, 8), (1,)), ((), ()), ((8,), (0,))])
+@pytest.mark.parametrize(("widths", "blocks"), [((8, 8), (1,)), ((), ()), ((8, 8), (1, 0))])
 def test_stages_that_do_not_fit_are_refused(widths, blocks):
     with pytest.raises(ConfigError) as caught:
         ResidualEncoder(widths, blocks=blocks)
@@ -158,7 +165,7 @@ from pipelines.layers.image_encoder import ResidualEncoder
 images, may_flip = keras.Input((8, 8, 3), dtype="uint8"), keras.Input((), dtype="float32")
 vary = ImageAugmentation(shift=0.1, zoom=0.1, rotation=9, brightness=0.1, contrast=0.1, flip=True,
                          erase=0.2, seed=1)
-encoder = ResidualEncoder((4, 8), blocks=(1, 1), dropout=0.1, seed=3)
+encoder = ResidualEncoder((4, 8), blocks=(0, 1), dropout=0.1, seed=3)
 model = keras.Model([images, may_flip], encoder(vary(images, may_flip)))
 given = np.load(sys.argv[1] + "/images.npy"), np.ones(4, "float32")
 """
