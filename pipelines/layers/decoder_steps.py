@@ -84,19 +84,19 @@ class DecoderSteps:
     def _step_by(
         self, advance: Advance, vectors: Any, state: State, prepared: Prepared, noise: Any = None
     ) -> tuple[Any, Any, State]:
+        # Not by calling `look`, which would round a history to half precision where that is used.
         if self.order == "bahdanau":
-            asking = self.stack.top(state["stack"])
+            asking, history = self.stack.top(state["stack"]), None
             context, weights, _ = self.look.find(asking, prepared, noise)
             output, after = advance(ops.concatenate([vectors, context], axis=-1), state["stack"])
-            return self.look.combine(context, output), weights, {"stack": after}
-        output, after = advance(_with_context(vectors, prepared, state.get("fed")), state["stack"])
-        features, weights, history = self.look(output, prepared, noise, state.get("history"))
-        new: State = {"stack": after}
-        if "history" in state:
-            new["history"] = history
-        if self.feeds:
-            new["fed"] = features
-        return features, weights, new
+        else:
+            inputs = _with_context(vectors, prepared, state.get("fed"))
+            output, after = advance(inputs, state["stack"])
+            past = state.get("history")
+            context, weights, history = self.look.find(output, prepared, noise, past)
+        features = self.look.combine(context, output)
+        new = {"stack": after, "history": history, "fed": features if self.feeds else None}
+        return features, weights, {name: part for name, part in new.items() if part is not None}
 
 
 def _with_context(vectors: Any, prepared: Prepared, fed: Any = None) -> Any:
