@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -48,8 +48,8 @@ def tfds_caption_source(name: str, options: CaptionOptions, folders: DataFolders
     """
     builder, where = set_on_disk(name)
     features = flat_features(builder.info.features)
-    image = _feature(features, options.image_column, "image", where)
-    caption = _feature(features, options.caption_column, "caption", where)
+    image = feature_of(features, options.image_column, "image", where)
+    caption = feature_of(features, options.caption_column, "caption", where)
     splits, notes = _splits(builder, where)
     target = folders.cache / FOLDER
     streams: tuple[CaptionReader, ...] = tuple(
@@ -70,8 +70,12 @@ def _splits(builder: Any, where: str) -> tuple[dict[str, str], tuple[str, ...]]:
     return splits, (f"not read: split {', '.join(ignored)}",) if ignored else ()
 
 
-def _feature(features: Mapping[str, Any], wanted: str, what: str, where: str) -> str:
-    """Return the feature asked for, else the likeliest: images by type, captions by name."""
+def feature_of(features: Mapping[str, Any], wanted: str, what: str, where: str) -> str:
+    """Return the feature asked for, else the likeliest: images by type, captions by name.
+
+    Raises:
+        DataError: there is none; the message lists all features.
+    """
     if wanted in features:
         return wanted
     if not wanted and what == "image":
@@ -96,9 +100,12 @@ def _images(
 
     own, split = splits
     where = f"tfds:{builder.info.full_name}:{own}"
-    decoders: Any = tfds.decode.SkipDecoding()
-    for part in reversed(image.split("/")):
-        decoders = {part: decoders}
+    features = builder.info.features
+    wanted = [image, caption, *(it for it in _NAMES if it in features)]
+    decoders = tfds.decode.PartialDecoding(
+        _nested(wanted, features, True),
+        decoders=_nested([image], features, tfds.decode.SkipDecoding()),
+    )
     dataset = builder.as_dataset(split=own, shuffle_files=False, decoders=decoders)
     for number, example in enumerate(tfds.as_numpy(dataset), start=1):
         values = flat_features(example)
@@ -109,6 +116,18 @@ def _images(
         texts = tuple(str(plain_value(text)) for text in captions)
         row = CaptionedImage(str(path), texts, name=str(given), origin=f"{where}:{number}")
         yield RawImage(row, split)
+
+
+def _nested(names: Sequence[str], features: Any, value: Any) -> dict[str, Any]:
+    """Return {"captions": {"text": value}} for "captions/text", unless a feature is called so."""
+    nested: dict[str, Any] = {}
+    for name in names:
+        group, _, inner = name.partition("/")
+        if name in features:
+            nested[name] = value
+        else:
+            nested.setdefault(group, {})[inner] = value
+    return nested
 
 
 def _written(content: bytes, folder: Path) -> Path:
