@@ -1,8 +1,5 @@
 """Images with captions: how they are split, what is left out, and what is refused."""
 
-import io
-import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +16,6 @@ from pipelines.datasets.captions import (
     load_captions_to_score,
     without_known_images,
 )
-from pipelines.datasets.captions_pictures import MOST_PIXELS, Fault, Look, look_at
 from pipelines.datasets.locate import Found
 from pipelines.datasets.splits import Splits
 from pipelines.datasets.storage import DataFolders
@@ -160,48 +156,6 @@ def test_a_name_of_several_files_is_none(tmp_path: Path) -> None:
     assert load(tmp_path, folder).card.dropped == {"name of several files": 1}
 
 
-def png_header_of(width: int, height: int) -> bytes:
-    """Return a PNG that claims a size and holds little."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        check = zlib.crc32(kind + data)
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    data = zlib.compress(bytes(1000))
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-    )
-
-
-def encoded(image: Image.Image, kind: str) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind)
-    return stream.getvalue()
-
-
-FAULTS = {
-    "empty": (b"", "the file is empty"),
-    "text": (b"not found 404", "no image (it begins with b'not found 40')"),
-    "cut png": (encoded(picture(0, (80, 80)), "PNG")[:4000], "damaged (image file is truncated"),
-    "cut jpeg": (encoded(picture(0, (80, 80)), "JPEG")[:1500], "damaged (image file is truncated"),
-    "bomb": (png_header_of(30_000, 30_000), "over 89,000,000"),
-    "large": (png_header_of(9_000, 9_900), "9,000 x 9,900 pixels, over 89,000,000"),
-    "tiff": (encoded(picture(0), "TIFF"), "TIFF; convert it to PNG or JPEG"),
-    "svg": (b"<?xml version='1.0'?><svg/>", "SVG; convert it to PNG or JPEG"),
-    "heic": (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC; convert it to PNG or JPEG"),
-}
-
-
-@pytest.mark.parametrize("kind", FAULTS)
-def test_an_image_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path, kind: str) -> None:
-    content, reason = FAULTS[kind]
-    path = tmp_path / "x.jpg"
-    path.write_bytes(content)
-    found = look_at(path)
-    assert isinstance(found, Fault) and reason in found.reason
-
-
 def test_a_few_broken_images_are_left_out_and_many_are_refused(tmp_path: Path, album: Path) -> None:
     (album / "07.png").write_bytes(b"")
     splits = load(tmp_path, album)
@@ -217,36 +171,6 @@ def test_a_few_broken_images_are_left_out_and_many_are_refused(tmp_path: Path, a
     )
     dropped = load(tmp_path, album, max_broken=0.2).card.dropped
     assert dropped == {"unreadable": 1, "format not supported": 1}
-
-
-def test_looks_agree_where_pictures_do(tmp_path: Path) -> None:
-    image = picture(1, (40, 30))
-    clear = Image.new("RGBA", (41, 30), (9, 9, 9, 0))
-    clear.paste(image, (0, 0))
-    image.save(tmp_path / "a.png")
-    image.save(tmp_path / "b.png", optimize=True, pnginfo=None, dpi=(10, 10))
-    image.convert("RGBA").save(tmp_path / "c.webp", lossless=True)
-    image.save(tmp_path / "d.bmp")
-    clear.save(tmp_path / "e.png")
-    image.save(tmp_path / "f.jpg")
-    looks = [look_at(path) for path in sorted(tmp_path.iterdir())]
-    assert all(isinstance(it, Look) for it in looks)
-    keys = [it.pixels for it in looks if isinstance(it, Look)]
-    assert len(set(keys[:4])) == 1 and len(set(keys)) == 3
-
-
-def test_a_look_turns_by_exif_and_knows_grey_and_16_bits(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    picture(1, (40, 30)).save(tmp_path / "turned.jpg", exif=exif)
-    turned = look_at(tmp_path / "turned.jpg")
-    assert isinstance(turned, Look) and (turned.width, turned.height) == (30, 40)
-    assert not turned.grey
-    levels = np.linspace(0, 65535, 400).reshape(20, 20).astype(np.uint16)
-    Image.fromarray(levels).save(tmp_path / "deep.png")
-    Image.fromarray((levels / 257).astype(np.uint8)).save(tmp_path / "plain.png")
-    deep, plain = look_at(tmp_path / "deep.png"), look_at(tmp_path / "plain.png")
-    assert isinstance(deep, Look) and deep == plain and deep.grey
 
 
 def test_equal_pictures_are_one_image_with_all_captions(tmp_path: Path, album: Path) -> None:
@@ -353,8 +277,7 @@ def test_images_that_were_trained_on_are_left_out_of_a_score(tmp_path: Path, alb
     assert names(rows.test) == [f"new-{name}" for name in names(training.test)]
     assert rows.card.dropped == {"image that was trained on": len(known)}
     with pytest.raises(DataError, match="all 2 rows were left out: image that was trained on"):
-        few = replace(rows, test=rows.test)
-        without_known_images(few, replace(training, train=training.test))
+        without_known_images(rows, replace(training, train=training.test))
 
 
 def test_too_few_images_are_refused(tmp_path: Path) -> None:
@@ -376,22 +299,3 @@ def test_too_few_images_are_refused(tmp_path: Path) -> None:
 def test_options_that_cannot_be(tmp_path: Path, options: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load(tmp_path, "nowhere", **options)
-
-
-def test_progress_tells_the_time_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipelines.datasets import captions_pictures
-
-    monkeypatch.setattr(captions_pictures, "_CHUNK", 2)
-    monkeypatch.setattr(captions_pictures.time, "monotonic", iter(range(100)).__next__)
-    folder = folder_of(tmp_path, NAMES[:5])
-    told: list[str] = []
-    paths = [folder / name for name in NAMES[:5]]
-    assert len(list(captions_pictures.look_at_all(paths, told.append))) == 5
-    assert told == [
-        "looking at images: 2 of 5, 2 s left",
-        "looking at images: 4 of 5, 0 s left",
-    ]
-
-
-def test_the_limit_of_pixels_is_below_pillows_own() -> None:
-    assert Image.MAX_IMAGE_PIXELS is not None and MOST_PIXELS < Image.MAX_IMAGE_PIXELS
