@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings as python_warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,9 @@ class PretrainedEncoder(keras.layers.Layer):
         """Return C, the width of memory and summary; known once built."""
         return int(self.features.output_shape[-1])
 
-    def grid(self) -> tuple[int, int]:
-        """Return the rows and columns of the map; known once built."""
+    def grid(self, images_shape: Sequence[int] | None = None) -> tuple[int, int]:
+        """Return the rows and columns of the map; known once built, for the side built for."""
+        del images_shape  # what `ResidualEncoder` needs to tell them
         rows, columns = self.features.output_shape[1:3]
         return rows, columns
 

@@ -170,7 +170,7 @@ model = keras.Model([images, may_flip], encoder(vary(images, may_flip)))
 given = np.load(sys.argv[1] + "/images.npy"), np.ones(4, "float32")
 """
 TRAINED = """
-model.compile("adam", "mse")
+model.compile("sgd", "mse")
 model.train_on_batch(given, [np.ones((4, 4, 8)), np.ones((4, 8))])
 model.save_weights(sys.argv[1] + "/jax.weights.h5")
 memory, summary = model.predict_on_batch(given)

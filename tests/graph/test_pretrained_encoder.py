@@ -55,7 +55,7 @@ def test_a_real_network_reads_prepared_pixels():
     memory, summary = encoder(pixels())
     assert memory.shape == (2, 1, 1280) and summary.shape == (2, 1280)
     assert str(memory.dtype) == "<dtype: 'float32'>"
-    assert encoder.width == 1280 and encoder.grid() == (1, 1)
+    assert encoder.width == 1280 and encoder.grid((None, 32, 32, 3)) == (1, 1)
     network = keras.applications.MobileNetV2(
         include_top=False, weights=None, input_shape=(32, 32, 3)
     )
