@@ -94,6 +94,8 @@ def look_at(path: Path) -> Look | Fault:
     except Image.DecompressionBombError:
         return Fault(BROKEN, f"over {MOST_PIXELS:,} pixels")
     except Exception as error:  # Pillow lets through whatever its many decoders raise
+        if isinstance(error, OSError) and error.errno:
+            return Fault(BROKEN, f"cannot be opened ({error.strerror})")
         return Fault(BROKEN, f"damaged ({str(error)[:100] or type(error).__name__})")
 
 

@@ -61,6 +61,20 @@ def test_an_image_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path, k
     assert isinstance(found, Fault) and reason in found.reason
 
 
+def test_an_image_that_is_gone_is_not_called_damaged(tmp_path: Path) -> None:
+    found = look_at(tmp_path / "gone.png")
+    assert isinstance(found, Fault)
+    assert found.reason == "cannot be opened (No such file or directory)"
+
+
+def test_a_damaged_exif_part_does_not_break_an_image(tmp_path: Path) -> None:
+    path = tmp_path / "x.jpg"
+    picture(0).save(path, exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05\x01\x12garbage")
+    with pytest.warns(UserWarning, match="Corrupt EXIF"):
+        found = look_at(path)
+    assert isinstance(found, Look) and (found.width, found.height) == (12, 9)
+
+
 def test_looks_agree_where_pictures_do(tmp_path: Path) -> None:
     image = picture(1, (40, 30))
     clear = Image.new("RGBA", (41, 30), (9, 9, 9, 0))
