@@ -17,9 +17,10 @@ def composite(image: tf.Tensor, background: Colour) -> tf.Tensor:
 
     Rounded to the nearest value in 8 bits, as an opaque picture of it would be stored.
     """
-    alpha = tf.cast(image[:, :, 3:], tf.int32)
-    over = tf.cast(image[:, :, :3], tf.int32) * alpha
-    under = tf.constant(background, tf.int32) * (255 - alpha)
+    # The sum is at most 255 * 255 + 127, so that 16 bits hold it.
+    alpha = tf.cast(image[:, :, 3:], tf.uint16)
+    over = tf.cast(image[:, :, :3], tf.uint16) * alpha
+    under = tf.constant(background, tf.uint16) * (255 - alpha)
     return tf.cast((over + under + 127) // 255, tf.uint8)
 
 
@@ -96,7 +97,11 @@ def _resize(image: tf.Tensor, size: int, fit: Fit) -> tf.Tensor:
     else:
         new = tf.fill([2], float(size))
         scale, shift = new / sides, tf.zeros([2])
-    return _scaled(image, tf.cast(new, tf.int32), scale, shift)
+    return tf.cond(
+        tf.reduce_all(tf.equal(sides, new)),
+        lambda: image,
+        lambda: _scaled(image, tf.cast(new, tf.int32), scale, shift),
+    )
 
 
 def _scaled(image: tf.Tensor, new: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 # A file of a few kilobytes can claim billions of pixels.
-MAX_PIXELS = 1 << 28
+MAX_PIXELS = 1 << 27
 _BYTES = tuple(bytes([value]) for value in range(256))
 
 

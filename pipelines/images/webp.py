@@ -30,11 +30,14 @@ def decode_webp(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Decode to uint8[H, W, 3]; returns also the offset of the EXIF block, int64[]."""
     chunks = _chunks(values)
-    image = tf.cond(
-        chunks.frame >= 0,
-        lambda: _first_frame(contents, values, chunks, background),
-        lambda: _still(contents, background),
-    )
+    extended = number(values, _FIRST_CHUNK, 4, big_endian=True) == as_word("VP8X")
+    width, height = (1 + _triple(values, _FIRST_CHUNK + at) for at in (12, 15))
+    with tf.control_dependencies([require_size(choose(extended, height, 1), width)]):
+        image = tf.cond(
+            chunks.frame >= 0,
+            lambda: _first_frame(contents, values, chunks, (height, width), background),
+            lambda: _still(contents, background),
+        )
     return image, chunks.exif
 
 
@@ -77,23 +80,23 @@ def _chunks(values: tf.Tensor) -> Chunks:
 
 
 def _first_frame(
-    contents: tf.Tensor, values: tf.Tensor, chunks: Chunks, background: Colour
+    contents: tf.Tensor,
+    values: tf.Tensor,
+    chunks: Chunks,
+    canvas: tuple[tf.Tensor, tf.Tensor],
+    background: Colour,
 ) -> tf.Tensor:
     """Decode the first frame alone onto the canvas: the decoder would hold all frames."""
-
-    def triple(at: tf.Tensor | int) -> tf.Tensor:
-        return number(values, at, 3, big_endian=False)
-
-    left, top = 2 * triple(chunks.frame), 2 * triple(chunks.frame + 3)
-    width, height = 1 + triple(chunks.frame + 6), 1 + triple(chunks.frame + 9)
-    # The canvas stands in the extended header, which is the first chunk.
-    canvas = (
-        tf.maximum(1 + triple(_FIRST_CHUNK + 15), top + height),
-        tf.maximum(1 + triple(_FIRST_CHUNK + 12), left + width),
-    )
+    left, top = (2 * _triple(values, chunks.frame + at) for at in (0, 3))
+    width, height = (1 + _triple(values, chunks.frame + at) for at in (6, 9))
+    canvas = (tf.maximum(canvas[0], top + height), tf.maximum(canvas[1], left + width))
     with tf.control_dependencies([require_size(*canvas)]):
         image = _still(_alone(contents, values, chunks, (width, height)), background)
     return paste(image, (top, left), canvas, background)
+
+
+def _triple(values: tf.Tensor, at: tf.Tensor | int) -> tf.Tensor:
+    return number(values, at, 3, big_endian=False)
 
 
 def _alone(

@@ -93,7 +93,7 @@ def test_broken_files_are_told_and_show_the_background(tmp_path):
         (encoded((5, 5, 5), "GIF")[:20], r"GIF.*it is damaged, cut off"),
         (encoded((5, 5, 5), "WEBP")[:-20], "it is damaged, cut off"),
         (run_length_bmp(), r"\(a run-length encoded BMP, which is not supported; save it as PNG\)"),
-        (huge_png(), r"\(an image has no pixels, or more than 268435456; make it smaller\)"),
+        (huge_png(), r"\(an image has no pixels, or more than 134217728; make it smaller\)"),
         (encoded((5, 5, 5), "TIFF"), "it is a TIFF: save it as one of these"),
         (encoded((5, 5, 5), "AVIF"), "it is an AVIF image"),
         (b"\n<!DOCTYPE html><p>Not found", "it is a web page, such as a server sends instead"),
