@@ -91,12 +91,16 @@ def look_at(path: Path) -> Look | Fault:
             return _described(image)
     except UnidentifiedImageError:
         return _unknown(head)
-    except Image.DecompressionBombError:
-        return Fault(BROKEN, f"over {MOST_PIXELS:,} pixels")
     except Exception as error:  # Pillow lets through whatever its many decoders raise
-        if isinstance(error, OSError) and error.errno:
-            return Fault(BROKEN, f"cannot be opened ({error.strerror})")
-        return Fault(BROKEN, f"damaged ({str(error)[:100] or type(error).__name__})")
+        return Fault(BROKEN, _told(error))
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, Image.DecompressionBombError):
+        return f"over {MOST_PIXELS:,} pixels"
+    if isinstance(error, OSError) and error.errno:
+        return f"cannot be opened ({error.strerror})"
+    return f"damaged ({str(error)[:100] or type(error).__name__})"
 
 
 def _too_large(width: int, height: int) -> str:
