@@ -52,7 +52,7 @@ def test_training_sentences_decide():
 
 
 def test_it_runs_in_a_graph_with_any_number_of_texts():
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def cut(texts):
         return join_hyphens(SPLITTER.split(texts)).pieces.to_tensor("")
 

@@ -16,7 +16,7 @@ def described(rows):
     return {"text": tf.strings.as_string(sums), "pairs": tf.stack([sums, width], axis=1)}
 
 
-@tf.function(input_signature=[tf.RaggedTensorSpec([None, None], tf.int32)])
+@tf.function(input_signature=[tf.RaggedTensorSpec([None, None], tf.int32)], autograph=False)
 def run(rows):
     return in_blocks(described, rows, size=2, outputs=OUTPUTS)
 
@@ -36,7 +36,7 @@ def test_a_request_without_rows_has_an_answer_without_rows():
 def test_rows_of_one_length_are_cut_into_blocks_as_they_come():
     seen = tf.TensorSpec([None], tf.int32)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def sizes(rows):
         return in_blocks(
             lambda block: {"size": tf.fill(tf.shape(block), tf.size(block))},

@@ -31,7 +31,7 @@ def compiled(lowercase: bool = True) -> tuple[tf.function, tf.function, tf.funct
 
     spec = [tf.TensorSpec([None], tf.string)]
     methods = (tokenizer.encode, tokenizer.split, match)
-    return tuple(tf.function(method, input_signature=spec) for method in methods)
+    return tuple(tf.function(method, input_signature=spec, autograph=False) for method in methods)
 
 
 def library(vocabulary: Vocabulary) -> WordPiece:
