@@ -12,7 +12,8 @@ is told by the first bytes of a file, never by its name. What becomes of each:
 
 The orientation that a camera wrote (EXIF in JPEG, PNG and WebP) is carried out; the one in an XMP
 block is not read, nor are colour profiles. Run-length encoded BMP, TIFF, HEIC, AVIF, JPEG XL and
-SVG are refused, as are damaged and cut files: the operation fails with `InvalidArgumentError`.
+SVG are refused, as are damaged and cut files and images of more than 134 million pixels: the
+operation fails with `InvalidArgumentError`, and with it the whole batch.
 """
 
 from __future__ import annotations

@@ -17,6 +17,10 @@ from pipelines.images.reading import ImageReader
 
 SIZE = 24
 COLOUR = (10, 200, 90)
+# First column and row, and steps, of the seven passes of an interlaced PNG.
+ADAM7 = [
+    (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
+]  # fmt: skip
 
 
 @functools.cache
@@ -59,15 +63,17 @@ def png16(channels, interlaced=False):
     """A PNG of 16 bits a channel, which Pillow cannot write, and the upper halves of its values."""
     kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     values = np.random.default_rng(channels).integers(0, 1 << 16, (SIZE, SIZE, channels))
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    parts = ADAM7 if interlaced else [(0, 0, 1, 1)]
+    passes = [values[y::down, x::right] for x, y, right, down in parts]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for part in passes for row in part)
 
     def chunk(name, data):
         check = zlib.crc32(name + data)
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
 
-    header = struct.pack(">IIBBBBB", SIZE, SIZE, 16, kind, 0, 0, 0)
-    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    data = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+    header = struct.pack(">IIBBBBB", SIZE, SIZE, 16, kind, 0, 0, interlaced)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in chunks)
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
     upper = (values >> 8).astype(np.uint8)
     return data, Image.fromarray(upper[:, :, 0] if channels == 1 else upper, mode)
@@ -172,9 +178,10 @@ def test_pixels_equal_those_of_pillow(name):
     assert largest_difference(pixels_of_samples()[name], expected) <= 1
 
 
+@pytest.mark.parametrize("interlaced", [False, True])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_of_16_bits_the_upper_8_count(channels):
-    data, upper = png16(channels)
+def test_of_16_bits_the_upper_8_count(channels, interlaced):
+    data, upper = png16(channels, interlaced)
     assert largest_difference(reader()([data])[0], over(upper)) <= 1
 
 
@@ -194,6 +201,19 @@ def test_a_gif_whose_first_frame_lies_off_the_corner_is_placed_on_its_canvas():
     expected = np.full((SIZE, SIZE, 3), COLOUR)
     expected[7:13, 5:13] = alone
     np.testing.assert_array_equal(reader()([bytes(data)])[0], expected)
+
+
+def test_a_webp_whose_first_frame_lies_off_the_corner_is_placed_on_its_canvas():
+    frames = [drawn(16, 12), noise("RGBA", width=16, height=12)]
+    data = bytearray(
+        encoded(frames[0], "WEBP", lossless=True, save_all=True, append_images=frames[1:])
+    )
+    data[24:30] = (SIZE - 1).to_bytes(3, "little") * 2
+    at = data.index(b"ANMF") + 8
+    data[at : at + 6] = bytes([2, 0, 0, 3, 0, 0])
+    expected = over(Image.open(io.BytesIO(data)))
+    assert (expected[0] == COLOUR).all() and (expected[6:18, 4:20] != COLOUR).any()
+    assert largest_difference(reader()([bytes(data)])[0], expected) <= 1
 
 
 def test_later_frames_of_a_gif_are_not_looked_at():
