@@ -54,7 +54,8 @@ def test_a_frozen_weight_does_not_decay(kind):
 def test_looked_up_rows_decay_too():
     weight = keras.layers.Embedding(4, 2)
     model = keras.Sequential([weight, keras.layers.GlobalAveragePooling1D()])
-    model.compile(optimizer=optimizer(optimizer="sgd", weight_decay=0.5), loss="mse")
+    chosen = optimizer(optimizer="sgd", weight_decay=0.5)
+    model.compile(optimizer=chosen, loss="mse", jit_compile=False)
     model.build((None, 1))
     before = np.array(weight.embeddings)
     model.train_on_batch(np.array([[1]]), np.array([[9.0, 9.0]]))
@@ -138,9 +139,8 @@ def gated():
 
 def test_gates_open_from_the_top_to_the_bottom():
     model = gated()
-    model.compile(
-        optimizer=optimizer(optimizer="sgd", weight_decay=0.5, unfreeze_every=2), loss="mse"
-    )
+    chosen = optimizer(optimizer="sgd", weight_decay=0.5, unfreeze_every=2)
+    model.compile(optimizer=chosen, loss="mse", jit_compile=False)
     rows, targets = np.ones((2, 2)), np.full((2, 1), 9.0)
     values = model.predict_on_batch(rows)
     moved, opened = [], []

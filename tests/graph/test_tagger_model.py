@@ -175,7 +175,7 @@ def always(made, codes):
 def validated(tmp_path, train, valid, codes, *, spans, **settings):
     config, made, whole = build(train, spans=spans, **settings)
     learner = tagger.learner(whole, config)
-    learner.compile(loss=CRFLoss())
+    learner.compile(loss=CRFLoss(), jit_compile=False)
     corpus = write_corpus(tmp_path / "valid", encode_sentences(rows(*valid), made, "valid"))
     names = tuple(tensor.name for tensor in learner.inputs)
     batches = Batches(
