@@ -127,8 +127,9 @@ def adapting():
     """A layer, and its bits of texts as it learns; traced once."""
     layer = made("lstm, n-grams, matches")
     row = tf.TensorSpec([None], tf.float32)
+    signature = [tf.RaggedTensorSpec([None, None], tf.int32), *[row] * 4]
 
-    @tf.function(input_signature=[tf.RaggedTensorSpec([None, None], tf.int32), *[row] * 4])
+    @tf.function(input_signature=signature, autograph=False)
     def weigh(ids, *how):
         return adaptive_bits(layer, ids, Adaptation(*how))
 
