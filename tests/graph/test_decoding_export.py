@@ -122,7 +122,7 @@ def test_an_export_decodes_any_shape_as_the_model_does_and_traces_once(tmp_path)
     assert traced == before
 
     traced.clear()
-    compiled = tf.function(search, input_signature=list(inputs.values()))
+    compiled = tf.function(search, list(inputs.values()), autograph=False)
     for rows, sources in ((2, 3), (3, 5)):
         compiled(*request(rows, sources))
     assert traced == ["search"]

@@ -43,7 +43,7 @@ def served():
 
 def compiled(translation):
     functions = {
-        name: tf.function(entry.function, input_signature=list(entry.inputs.values()))
+        name: tf.function(entry.function, list(entry.inputs.values()), autograph=False)
         for name, entry in translation.endpoints().items()
     }
 

@@ -70,7 +70,7 @@ def compiled(writer):
     functions = {}
     for name, endpoint in writer.endpoints(()).items():
         signature = [tf.TensorSpec(spec.shape, spec.dtype) for spec in endpoint.inputs.values()]
-        function = tf.function(endpoint.function, input_signature=signature)
+        function = tf.function(endpoint.function, signature, autograph=False)
         functions[name] = _caller(function, list(endpoint.inputs))
     return functions
 
