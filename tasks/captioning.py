@@ -67,6 +67,11 @@ class Captioning(Task[CaptionedImage, CaptioningConfig]):
     predict_options: ClassVar[type[PredictOptions]] = CaptionPredictOptions
 
     @property
+    def rows_per_epoch(self) -> int:
+        """Captions drawn for an epoch."""
+        return self.config.rows_per_epoch
+
+    @property
     def request_rows(self) -> int:
         """A request of test rows: few, since an image is large."""
         return REQUEST_ROWS
@@ -138,16 +143,16 @@ class Captioning(Task[CaptionedImage, CaptioningConfig]):
         return captioner.learner(model, self.config)
 
     def objective(self, model: keras.Model, artifacts: CaptionArtifacts) -> Objective:
-        """Return smoothed cross-entropy; perplexity on held-out captions chooses the best epoch."""
-        from pipelines.text.decoder_objective import writing_objective
+        """Return smoothed cross-entropy; CIDEr-D of what is written chooses the best epoch."""
+        from pipelines.captioning.validation import caption_objective
 
         del artifacts
-        return writing_objective(self.config, self.training_model(model))
+        return caption_objective(model, self.config, self.training_model(model))
 
     def phases(self, model: keras.Model, prepared: Prepared) -> Iterator[Phase]:
         """Train as a whole; or above a frozen encoder and then, if asked to, as a whole."""
         from pipelines.captioning import captioner
-        from pipelines.text.decoder_objective import writing_objective
+        from pipelines.captioning.validation import caption_objective
 
         yield from super().phases(model, prepared)
         if not self.config.fine_tune_epochs:
@@ -158,8 +163,17 @@ class Captioning(Task[CaptionedImage, CaptioningConfig]):
             epochs=self.config.fine_tune_epochs,
             learning_rate=self.config.fine_tune_rate,
         )
-        objective = writing_objective(self.config, captioner.learner(model, self.config))
-        yield Phase("fine-tuning", captioner.learner(model, self.config), objective, settings)
+        learner = captioner.learner(model, self.config)
+        objective = caption_objective(model, self.config, learner)
+        yield Phase("fine-tuning", learner, objective, settings)
+
+    def calibrate(self, model: keras.Model, prepared: Prepared) -> None:
+        """Fill the bank of captions, and weigh its say on the validation split."""
+        if self.config.consensus:
+            from pipelines.captioning.banking import fill_bank, weigh_votes
+
+            fill_bank(model, self.config, prepared.corpora["train"])
+            weigh_votes(model, self.config, prepared.corpora["valid"])
 
     def endpoints(self, model: keras.Model, artifacts: CaptionArtifacts) -> dict[str, Endpoint]:
         """Return `serve`, `greedy`, `n_best`, `score`, `features` and `attention`."""

@@ -20,16 +20,19 @@ class CaptionArtifacts:
         vocabulary: with reserved tokens, entry i on line i of vocabulary.txt.
         settings: of text, pixels and the encoder, as plain JSON.
         captions: distinct captions of the training split: the report tells which are new.
+        count: captions of the training split, of which the model keeps some.
     """
 
     vocabulary: Vocabulary
     settings: Mapping[str, Any]
     captions: frozenset[str]
+    count: int
 
     def save(self, folder: Path) -> None:
         """Write vocabulary.txt, captioning.json and training_captions.txt."""
         self.vocabulary.save(folder / "vocabulary.txt")
-        (folder / "captioning.json").write_text(json.dumps(dict(self.settings), indent=2))
+        content = {"settings": dict(self.settings), "count": self.count}
+        (folder / "captioning.json").write_text(json.dumps(content, indent=2))
         lines = "".join(f"{caption}\n" for caption in sorted(self.captions))
         (folder / "training_captions.txt").write_text(lines, encoding="utf-8")
 
@@ -37,11 +40,9 @@ class CaptionArtifacts:
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
         lines = (folder / "training_captions.txt").read_text(encoding="utf-8").split("\n")
-        return cls(
-            Vocabulary.load(folder / "vocabulary.txt"),
-            json.loads((folder / "captioning.json").read_text()),
-            frozenset(lines[:-1]),
-        )
+        content = json.loads((folder / "captioning.json").read_text())
+        vocabulary = Vocabulary.load(folder / "vocabulary.txt")
+        return cls(vocabulary, content["settings"], frozenset(lines[:-1]), content["count"])
 
     def fingerprint(self) -> str:
         """Return a hash of everything that decides how a row is encoded."""

@@ -11,6 +11,7 @@ from pipelines.captioning.artifacts import CaptionArtifacts
 from pipelines.captioning.captioner_config import CaptionerConfig
 from pipelines.captioning.image_side import make_encoder
 from pipelines.layers.attention_decoder import AttentionDecoder
+from pipelines.layers.caption_bank import CaptionBank
 from pipelines.layers.image_augmentation import ImageAugmentation
 from pipelines.layers.words_seen import WordsSeen
 
@@ -33,6 +34,8 @@ def build(
     """
     image, caption = _image(config), _caption()
     memory, _ = make_encoder(config)(image)
+    if config.consensus:
+        memory = _bank(config, artifacts)(memory)
     decoder = _decoder(config, len(artifacts.vocabulary), portable=portable)
     logits = decoder(caption, *read_of(memory))["logits"]
     real = ops.cast(ops.not_equal(caption, 0), logits.dtype)
@@ -51,6 +54,16 @@ def _image(config: CaptionerConfig) -> Any:
 
 def _caption() -> Any:
     return keras.Input((None,), dtype="int32", name="caption_in")
+
+
+def _bank(config: CaptionerConfig, artifacts: CaptionArtifacts) -> CaptionBank:
+    return CaptionBank(
+        min(config.bank, artifacts.count),
+        longest=config.max_tokens,
+        vocabulary_size=len(artifacts.vocabulary),
+        neighbours=config.neighbours,
+        name="bank",
+    )
 
 
 def _decoder(config: CaptionerConfig, size: int, *, portable: bool) -> AttentionDecoder:
@@ -74,7 +87,7 @@ def learner(model: keras.Model, config: CaptionerConfig) -> keras.Model:
     if config.augmentation:
         flippable = [keras.Input((), dtype="float32", name="flippable")] if config.flip else []
         options = {name: getattr(config, name) for name in _AUGMENTATION}
-        seen = ImageAugmentation(**options)(image, *flippable)
+        seen = ImageAugmentation(flip=config.flip, **options)(image, *flippable)
         inputs += flippable
     memory, _ = model.get_layer("encoder")(seen)
     return keras.Model(inputs, _taught(model, config, memory, caption))

@@ -20,7 +20,7 @@ class CaptionerConfig(DecoderConfig):
     """Fold the case of captions."""
     max_tokens: int = 40
     """Longer captions are cut here; an answer that was cut is marked incomplete."""
-    image_size: int = 96
+    image_size: int = 64
     """Side, in pixels, of the square the network sees."""
     fit: Fit = "pad"
     """How an image becomes a square: padded, cropped at its centre, or stretched."""
@@ -40,24 +40,36 @@ class CaptionerConfig(DecoderConfig):
     """Peak learning rate of these epochs."""
     widths: tuple[int, ...] = (32, 64, 128, 192)
     """Channels of the compact encoder, a stage each; every stage halves the side."""
-    blocks: tuple[int, ...] = (1, 1, 1, 1)
+    blocks: tuple[int, ...] = (0, 1, 1, 1)
     """Residual blocks of each stage of the compact encoder; with 0, the first is its stem alone."""
     coordinates: bool = True
     """Tell the compact encoder where in the image each place is (Liu et al., 2018)."""
     memory_dropout: float = 0.1
     """Share of the channels of an image's map dropped in training."""
 
-    attention: AttentionKind = "additive"
-    """How the decoder looks at the image: additive (Xu et al., 2015, after Bahdanau et al.), scaled
-    dot product, or not at all: the image is then its first input alone (Vinyals et al., 2015)."""
+    attention: AttentionKind = "dot"
+    """How the decoder looks at the image: by scaled dot product, additive (Xu et al., 2015, after
+    Bahdanau et al.), or not at all: the image is then its first input alone (Vinyals et al.,
+    2015)."""
     gate: bool = True
     """Let the decoder weigh how much it heeds what it looks at (Xu et al., 2015, sec. 4.2.1)."""
     doubly_stochastic: float = 0.0
     """Weight of looking at every place equally often over a caption (Xu et al., 2015, sec.
     4.2.1)."""
-    word_loss: float = 0.5
+    word_loss: float = 0.03
     """Weight of a second aim of the encoder: to tell from the whole image which words its caption
     has."""
+
+    consensus: bool = True
+    """Choose the caption that agrees most with the others found and with those of like training
+    images, instead of the most probable one; how much either counts is set on the validation
+    split."""
+    neighbours: int = 32
+    """Captions of like training images that have a say."""
+    bank: int = 20_000
+    """Most training captions to keep in the model for that."""
+    monitored: int = 500
+    """Most validation images that are captioned after every epoch; CIDEr-D chooses the best."""
 
     augmentation: bool = True
     """Vary images in training, in ways that leave their captions true."""
@@ -67,24 +79,27 @@ class CaptionerConfig(DecoderConfig):
     """Most it is enlarged or made smaller, as a share."""
     rotation: float = 8.0
     """Most it is turned, in degrees."""
-    brightness: float = 0.15
+    brightness: float = 0.05
     """Most its brightness changes, as a share of the whole range."""
-    contrast: float = 0.2
+    contrast: float = 0.1
     """Most its contrast changes, as a share."""
     erase: float = 0.0
-    """Share of images of which a rectangle is blotted out in training."""
-    flip: bool = False
-    """Mirror images whose captions name no side; not for sets with letters, flags or clocks."""
+    """Largest sides of a rectangle that is blotted out in training, as a share of the side."""
+    flip: bool = True
+    """Mirror images, if nothing in their captions forbids it: sides, letters, flags, clocks."""
 
-    epochs: int = 30
-    patience: int = 8
+    epochs: int = 120
+    patience: int = 40
+    rows_per_epoch: int = 4_000
+    """Captions drawn anew for every epoch; sets with fewer are read whole."""
     batch_tokens: int = 512
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.01
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.02
+    weight_average: float = 0.995
     units: int = 256
-    embedding_size: int = 192
-    input_dropout: float = 0.3
-    beam: int = 3
+    embedding_size: int = 128
+    input_dropout: float = 0.15
+    beam: int = 10
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, before any data is read."""
@@ -99,6 +114,8 @@ class CaptionerConfig(DecoderConfig):
         for name in ("memory_dropout", "shift", "zoom", "brightness", "contrast", "erase"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         require(0 <= self.rotation <= 180, "rotation", self.rotation, "0 to 180 degrees")
+        for name in ("neighbours", "bank", "monitored"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("doubly_stochastic", "word_loss"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "0 (off) or more")
         self._check_encoder()

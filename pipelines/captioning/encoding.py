@@ -15,8 +15,8 @@ from pipelines.captioning.image_side import encoder_fingerprint, frozen_features
 from pipelines.corpus import Chunk, Ragged, Shared
 from pipelines.datasets.captions_options import CaptionedImage
 from pipelines.datasets.rows import Rows
-from pipelines.images.files import read_images
 from pipelines.images.reading import ImageReader
+from pipelines.images.streaming import read_images
 from pipelines.text.encoding import flat_ids
 from pipelines.text.fitting import fit_vocabulary
 from pipelines.text.tokenizer import Tokenizer
@@ -49,7 +49,8 @@ def fit_caption_artifacts(rows: Rows[CaptionedImage], config: CaptionerConfig) -
         "tuned": config.fine_tune_epochs > 0,
     }
     captions = frozenset(caption for chunk in texts() for caption in chunk)
-    return CaptionArtifacts(vocabulary, settings, captions)
+    count = sum(len(chunk) for chunk in texts())
+    return CaptionArtifacts(vocabulary, settings, captions, count)
 
 
 def caption_tokenizer(artifacts: CaptionArtifacts) -> Tokenizer:

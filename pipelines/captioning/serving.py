@@ -58,6 +58,9 @@ class CaptionServing:
         self.encoder = model.get_layer("encoder")
         self.reader, self.tokenizer = image_reader(artifacts), caption_tokenizer(artifacts)
         self.writer = TextWriter(model.get_layer("decoder"), self.tokenizer, config)
+        self.bank = model.get_layer("bank") if config.consensus else None
+        # What all are compared with must be there: not the best hypothesis alone.
+        self.search = self.writer.best if self.bank is None else self.writer.beams
 
     def endpoints(self) -> dict[str, Endpoint]:
         """Return `serve`, `greedy`, `n_best`, `score`, `attention` and `features`."""
@@ -72,7 +75,7 @@ class CaptionServing:
             return endpoint(lambda image: self.caption(image, search), image, _MEANING)
 
         endpoints = {
-            "serve": by(self.writer.best),
+            "serve": by(self.search),
             "greedy": by(self.writer.greedy),
             "n_best": endpoint(self.n_best, image, _N_BEST),
             "score": endpoint(self.score, pair, _SCORE),
@@ -84,7 +87,13 @@ class CaptionServing:
 
     def caption(self, image: tf.Tensor, search: Search) -> dict[str, tf.Tensor]:
         """Caption images, string[B], by `search`."""
-        return _only(self._in_blocks(lambda rows: self._write(rows, search), image, count=1))
+        return _only(
+            self._in_blocks(
+                lambda rows: self._write(rows, search),
+                image,
+                count=self.config.beam if search == self.writer.beams else 1,
+            )
+        )
 
     def n_best(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the K best captions of images, string[B]."""
@@ -110,12 +119,17 @@ class CaptionServing:
 
     def features(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return what the encoder sees in images, string[B]: the mean over its map."""
-        _, _, summary = self._read(image)
-        return {"features": tf.cast(summary, tf.float32)}
+        width = self.encoder.output[0].shape[-1]
+        return in_blocks(
+            lambda rows: {"features": tf.cast(self._read(rows)[2], tf.float32)},
+            image,
+            size=BLOCK_ROWS,
+            outputs={"features": tf.TensorSpec([None, width], tf.float32)},
+        )
 
     def memory_captions(self, memory: tf.Tensor) -> dict[str, tf.Tensor]:
         """Caption encoded images, float32[B, P, C], as `serve` does."""
-        return _only(self._write_of(read_of(memory), self.writer.best))
+        return _only(self._write_of(read_of(memory), self.search))
 
     def _in_blocks(self, function: Any, image: tf.Tensor, *, count: int) -> dict[str, tf.Tensor]:
         specs = {
@@ -133,7 +147,12 @@ class CaptionServing:
 
     def _write_of(self, read: Read, search: Search) -> dict[str, tf.Tensor]:
         limits = tf.fill(tf.shape(read[0])[:1], self.config.max_tokens - 1)  # BOS is not written
-        return self.writer.write(read, limits, search)
+        summary, bank = read[2], self.bank
+
+        def rank(tokens: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+            return bank.rank(summary, tokens, scores) if bank is not None else scores
+
+        return self.writer.write(read, limits, search, rank)
 
 
 def _only(found: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -152,7 +171,6 @@ def caption_corpus(
     serving = CaptionServing(model, artifacts, config)
     seen = "image" in corpus.names  # else the features of an encoder that stayed as it was
     values = corpus.shared("image" if seen else "features").values
-
 
     def captions(block: tf.Tensor) -> dict[str, tf.Tensor]:
         memory = serving.encoder(block, training=False)[0] if seen else block

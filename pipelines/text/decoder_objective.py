@@ -18,11 +18,7 @@ def writing_objective(config: DecoderConfig, judge: keras.Model) -> Objective:
         config: says how much is smoothed.
         judge: has the layers that are trained, and gives scores of the next token.
     """
-    judge.compile(
-        loss=SmoothedCrossEntropy(),
-        weighted_metrics=[TokenPerplexity(), TokenAccuracy("accuracy")],
-        jit_compile=keras.backend.backend() == "jax",
-    )
+    likelihood_judge(judge)
 
     def validate(trained: keras.Model, batches: Batches) -> dict[str, float]:
         del trained  # the judge has its layers
@@ -30,3 +26,13 @@ def writing_objective(config: DecoderConfig, judge: keras.Model) -> Objective:
 
     loss = SmoothedCrossEntropy(config.label_smoothing)
     return Objective(loss, [], "perplexity", better="lower", validate=validate)
+
+
+def likelihood_judge(judge: keras.Model) -> keras.Model:
+    """Compile a model that tells how probable given texts are: perplexity and accuracy."""
+    judge.compile(
+        loss=SmoothedCrossEntropy(),
+        weighted_metrics=[TokenPerplexity(), TokenAccuracy("accuracy")],
+        jit_compile=keras.backend.backend() == "jax",
+    )
+    return judge

@@ -18,6 +18,7 @@ from pipelines.text.vocabulary import BOS, PAD, UNK
 # decoder; as `AttentionDecoder.call` takes them.
 Read = Sequence[Any]
 Search = Callable[[Any, Any, Any, Any], Decoded]
+Rank = Callable[[Any, Any], Any]
 
 
 class TextWriter:
@@ -47,13 +48,17 @@ class TextWriter:
             no_repeat_ngram=config.no_repeat_ngram,
         )
 
-    def write(self, read: Read, limits: tf.Tensor, search: Search) -> dict[str, tf.Tensor]:
+    def write(
+        self, read: Read, limits: tf.Tensor, search: Search, rank: Rank | None = None
+    ) -> dict[str, tf.Tensor]:
         """Write about what was read.
 
         Args:
             read: of B rows.
             limits: most tokens of each row, its end included, int32[B].
             search: one of `best`, `beams` and `greedy`.
+            rank: orders what the search found anew: from tokens int32[B, K, T] and scores
+                float32[B, K] to what speaks for each, float32[B, K].
 
         Returns:
             "texts" string[B, K], "scores" float32[B, K] and "complete" bool[B, K], best first.
@@ -64,6 +69,8 @@ class TextWriter:
         decoded = search(
             lambda tokens, state: self.decoder.step(tokens, state, prepared), state, limits, mask
         )
+        if rank is not None:
+            decoded = _in_order(decoded, rank(decoded.tokens, decoded.score))
         shape = tf.shape(decoded.tokens)
         flat = tf.reshape(decoded.tokens, [shape[0] * shape[1], shape[2]])
         texts = self.tokenizer.detokenize(flat)
@@ -120,6 +127,12 @@ class TextWriter:
     def teach(self, read: Read, written: tf.Tensor) -> dict[str, Any]:
         """Return logits and attention as the decoder reads texts, int32[B, T], that are known."""
         return dict(self.decoder(written[:, :-1], *read, training=False))
+
+
+def _in_order(decoded: Decoded, rank: tf.Tensor) -> Decoded:
+    """Put hypotheses in the order of falling rank, float32[B, K]; of equals, the first found."""
+    order = tf.argsort(rank, axis=1, direction="DESCENDING", stable=True)
+    return Decoded(*(tf.gather(part, order, batch_dims=1) for part in decoded))
 
 
 def token_names(ids: tf.RaggedTensor, tokens: Sequence[str]) -> tf.Tensor:

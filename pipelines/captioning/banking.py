@@ -1,0 +1,95 @@
+"""Fill a captioner's bank once it is trained, and set how much it has to say."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from pipelines.captioning.captioner import read_of
+from pipelines.captioning.captioner_config import CaptionerConfig
+from pipelines.captioning.validation import (
+    ROWS,
+    column_of,
+    evenly_spaced,
+    references_of,
+    words_of,
+    writer_of,
+    written,
+)
+from pipelines.corpus import EncodedCorpus
+from pipelines.evaluation.caption_cider import CiderD
+
+WEIGHED = 2_000  # most validation images the votes are set on
+SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+SHARPNESSES = (0.05, 0.15, 0.5, 1.5)
+LEAST_GAIN = 1e-9  # equal scores differ by rounding; the first choice then stays
+TEMPERATURES = (0.0, 0.3, 1.0, 3.0)
+_log = logging.getLogger(__name__)
+
+
+def fill_bank(model: keras.Model, config: CaptionerConfig, corpus: EncodedCorpus) -> None:
+    """Put captions of the training split, evenly drawn, and what their images look like in."""
+    bank, column = model.get_layer("bank"), column_of(corpus.names)
+    entries = bank.settings["entries"]
+    rows = np.linspace(0, len(corpus) - 1, entries).astype(np.int64)
+    shared = corpus.shared(column)
+    images, back = np.unique(np.asarray(shared.places)[rows], return_inverse=True)
+    written = corpus.gather(rows, ["caption_out"])["caption_out"][:, : config.max_tokens]
+    captions = np.zeros((entries, config.max_tokens), np.int32)
+    captions[:, : written.shape[1]] = written
+    bank.fill(_summaries(model, shared.values, images, column)[back], captions)
+
+
+def weigh_votes(model: keras.Model, config: CaptionerConfig, corpus: EncodedCorpus) -> None:
+    """Choose who has how much say by CIDEr-D on the validation split.
+
+    A search by probability alone is among the choices, and stays where nothing is better.
+    """
+    bank, column = model.get_layer("bank"), column_of(corpus.names)
+    values = corpus.shared(column).values
+    images = evenly_spaced(len(values), WEIGHED)
+    writer = writer_of(model, config, column=column, beams=config.beam)
+    found = list(written(writer, values, images))
+    quality = _qualities(found, CiderD(references_of(corpus, column, images)))
+    best: tuple[float, tuple[float, float, float]] | None = None
+    for vote in _choices():
+        bank.set_vote(*vote)
+        ranks = [np.asarray(ops.convert_to_numpy(bank.rank(*parts))) for parts in found]
+        chosen = np.concatenate([rank.argmax(axis=1) for rank in ranks])
+        score = float(quality[np.arange(len(chosen)), chosen].mean())
+        if best is None or score > best[0] + LEAST_GAIN:
+            best = score, vote
+    if best is not None:
+        bank.set_vote(*best[1])
+        share, sharpness, temperature = best[1]
+        _log.info(
+            "neighbours have %.2f of the say (sharpness %.2f, temperature %.1f): CIDEr-D %.3f on "
+            "the validation split", share, sharpness, temperature, best[0],
+        )  # fmt: skip
+
+
+def _choices() -> list[tuple[float, float, float]]:
+    """Return shares, sharpnesses and temperatures to try: the search's own order first."""
+    return [(0.0, 1.0, 0.0), *itertools.product(SHARES, SHARPNESSES, TEMPERATURES[1:])]
+
+
+def _summaries(model: keras.Model, values: Any, images: np.ndarray, column: str) -> np.ndarray:
+    """Return what the encoder sees in some images, float32[N, C]."""
+    encoder, parts = model.get_layer("encoder"), []
+    for start in range(0, len(images), ROWS):
+        block = np.asarray(values[images[start : start + ROWS]])
+        memory = encoder(block, training=False)[0] if column == "image" else block
+        summary = read_of(ops.convert_to_tensor(memory))[2]
+        parts.append(np.asarray(ops.convert_to_numpy(summary), np.float32))
+    return np.concatenate(parts)
+
+
+def _qualities(found: Any, judge: CiderD) -> np.ndarray:
+    """Return CIDEr-D of every hypothesis, float64[N, K]."""
+    texts = [[words_of(text) for text in row] for _, tokens, _ in found for row in tokens]
+    return np.stack([judge.score(list(column)) for column in zip(*texts, strict=True)], axis=1)

@@ -1,0 +1,173 @@
+"""Judge a captioner while it is trained: by what it would write, beside how probable captions are.
+
+The likelihood of held-out captions worsens long before what is written does: a network that has
+learnt its training captions by heart is too sure of itself, and still names more things rightly. So
+CIDEr-D of captions written greedily chooses the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from pipelines.batching import Batches
+from pipelines.captioning.captioner import read_of
+from pipelines.captioning.captioner_config import CaptionerConfig
+from pipelines.corpus import EncodedCorpus
+from pipelines.evaluation.caption_cider import CiderD
+from pipelines.feeding import evaluate_model
+from pipelines.layers.attention_decoder import AttentionDecoder
+from pipelines.layers.decoding import BeamSettings, beam_search
+from pipelines.layers.sequence_losses import SmoothedCrossEntropy
+from pipelines.text.decoder_objective import likelihood_judge
+from pipelines.text.vocabulary import BOS, PAD, RESERVED, UNK
+from pipelines.training import Objective
+
+ROWS = 64  # images captioned at once
+
+
+class CaptionWriter(keras.layers.Layer):
+    """Maps an encoder's map float[B, P, C] to what a search finds to say about it.
+
+    That is tokens int32[B, K, T] and scores float32[B, K] of K hypotheses, the best first.
+    """
+
+    def __init__(self, decoder: AttentionDecoder, settings: BeamSettings, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.decoder, self.search = decoder, settings
+        self.built = True
+
+    def call(self, memory: Any) -> tuple[Any, Any]:
+        """Write about each image."""
+        memory, mask, summary = read_of(memory)
+        prepared = self.decoder.prepare(memory, mask, summary)
+        limits = ops.full((ops.shape(memory)[0],), self.search.max_length, dtype="int32")
+        decoded = beam_search(
+            lambda tokens, state: self.decoder.step(tokens, state, prepared),
+            self.decoder.start(summary, memory=memory),
+            limits,
+            self.search,
+        )
+        return decoded.tokens, ops.cast(decoded.score, "float32")
+
+    def compute_output_spec(self, memory: Any) -> tuple[Any, Any]:
+        """Return [B, K, T] and [B, K]."""
+        shape = (memory.shape[0], self.search.beams)
+        tokens = keras.KerasTensor((*shape, None), dtype="int32")
+        return tokens, keras.KerasTensor(shape, dtype="float32")
+
+
+def writer_of(
+    model: keras.Model, config: CaptionerConfig, *, column: str, beams: int
+) -> keras.Model:
+    """Return the model from images, or from a frozen encoder's maps, to captions.
+
+    Args:
+        model: what `captioner.build` returned.
+        config: its settings.
+        column: what is read, "image" or "features".
+        beams: hypotheses kept; with 1 the search is greedy.
+
+    Returns:
+        a model whose outputs are the summary float32[B, C] and those of `CaptionWriter`.
+    """
+    encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
+    memory = encoder.output[0]
+    given = encoder.input
+    if column == "features":
+        given = memory = keras.Input(memory.shape[1:], name="features")
+    settings = BeamSettings(
+        beams=beams,
+        banned=(PAD, UNK, BOS),
+        length_penalty=config.length_penalty,
+        no_repeat_ngram=config.no_repeat_ngram,
+        max_length=config.max_tokens - 1,
+    )
+    summary = read_of(memory)[2]
+    writer = keras.Model(given, [summary, *CaptionWriter(decoder, settings)(memory)])
+    writer.compile(jit_compile=keras.backend.backend() == "jax")
+    return writer
+
+
+def written(writer: keras.Model, values: Any, images: np.ndarray) -> Iterator[list[np.ndarray]]:
+    """Yield summaries, tokens and scores of some images, a block at a time.
+
+    Args:
+        writer: of `writer_of`.
+        values: what it reads, of all images.
+        images: numbers of those to read, rising.
+    """
+    for start in range(0, len(images), ROWS):
+        block = np.asarray(values[images[start : start + ROWS]])
+        yield [np.asarray(part) for part in writer.predict_on_batch(block)]
+
+
+def evenly_spaced(count: int, most: int) -> np.ndarray:
+    """Return at most `most` numbers below `count`, int64."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).astype(np.int64))
+
+
+def caption_objective(
+    model: keras.Model, config: CaptionerConfig, learner: keras.Model
+) -> Objective:
+    """Return smoothed cross-entropy; CIDEr-D of what is written chooses the best epoch.
+
+    Args:
+        model: what `captioner.build` returned.
+        config: its settings.
+        learner: what is trained; shares its layers.
+    """
+    judge = likelihood_judge(keras.Model(learner.inputs, learner.outputs))
+    column = column_of([tensor.name for tensor in learner.inputs])
+    writer = writer_of(model, config, column=column, beams=1)
+
+    def validate(trained: keras.Model, batches: Batches) -> dict[str, float]:
+        del trained  # judge and writer have its layers
+        told = evaluate_model(judge, batches)
+        return told | {"cider_d": written_score(writer, batches.corpus, column, config.monitored)}
+
+    loss = SmoothedCrossEntropy(config.label_smoothing)
+    return Objective(loss, [], "cider_d", better="higher", validate=validate)
+
+
+def written_score(writer: keras.Model, corpus: EncodedCorpus, column: str, most: int) -> float:
+    """Return CIDEr-D, over tokens, of what a model writes about images of a corpus.
+
+    Args:
+        writer: of `writer_of`.
+        corpus: encoded images.
+        column: what the writer reads.
+        most: images, evenly drawn.
+    """
+    values = corpus.shared(column).values
+    images = evenly_spaced(len(values), most)
+    texts = [words_of(row[0]) for _, tokens, _ in written(writer, values, images) for row in tokens]
+    return float(np.mean(CiderD(references_of(corpus, column, images)).score(texts)))
+
+
+def column_of(names: Collection[str]) -> str:
+    """Return what the decoder's maps come from: "image", or "features" where that is all."""
+    return "image" if "image" in names else "features"
+
+
+def references_of(
+    corpus: EncodedCorpus, column: str, images: Sequence[int] | np.ndarray
+) -> list[list[list[str]]]:
+    """Return the tokens of the captions of some images of a corpus, as words."""
+    captions, places = corpus.ragged("caption_out"), np.asarray(corpus.shared(column).places)
+    ends = np.cumsum(captions.lengths)
+    first = np.searchsorted(places, images, side="left")
+    last = np.searchsorted(places, images, side="right")
+    return [
+        [words_of(captions.values[ends[row] - captions.lengths[row] : ends[row]]) for row in rows]
+        for rows in map(range, first, last)
+    ]
+
+
+def words_of(tokens: np.ndarray) -> list[str]:
+    """Return the tokens of a caption, int[T], as words: their numbers, reserved ones left out."""
+    return [str(token) for token in tokens.tolist() if token >= len(RESERVED)]
