@@ -23,7 +23,13 @@ _NAMES = {
     "pos": "POS",
     "chrf": "chrF++",
     "ter": "TER",
+    "cider-d": "CIDEr-D",
+    **{f"bleu-{order}": f"BLEU-{order}" for order in range(1, 5)},
+    "rouge-l": "ROUGE-L",
+    "meteor": "METEOR",
 }
+# Names of two parts, which their fields join by a hyphen.
+_HYPHENATED = re.compile(r"(?<![^_])(cider_d|bleu_[1-4]|rouge_l)(?![^_])")
 
 
 def readable(name: str) -> str:
@@ -35,7 +41,8 @@ def readable(name: str) -> str:
     if share := re.fullmatch(r"(coverage|width)_(\d+)", name):
         words = f"{share[1]} of the {share[2]} % interval"
     else:
-        words = " ".join(_NAMES.get(part, part) for part in name.split("_"))
+        parts = _HYPHENATED.sub(lambda found: found[1].replace("_", "-"), name).split("_")
+        words = " ".join(_NAMES.get(part, part) for part in parts)
     return words + colon + rest
 
 
