@@ -21,17 +21,21 @@ class CaptionArtifacts:
         settings: of text, pixels and the encoder, as plain JSON.
         captions: distinct captions of the training split: the report tells which are new.
         count: captions of the training split, of which the model keeps some.
+        longest: most tokens of one of them, its end included.
     """
 
     vocabulary: Vocabulary
     settings: Mapping[str, Any]
     captions: frozenset[str]
     count: int
+    longest: int
 
     def save(self, folder: Path) -> None:
         """Write vocabulary.txt, captioning.json and training_captions.txt."""
         self.vocabulary.save(folder / "vocabulary.txt")
-        content = {"settings": dict(self.settings), "count": self.count}
+        content = {
+            "settings": dict(self.settings), "count": self.count, "longest": self.longest
+        }  # fmt: skip
         (folder / "captioning.json").write_text(json.dumps(content, indent=2))
         lines = "".join(f"{caption}\n" for caption in sorted(self.captions))
         (folder / "training_captions.txt").write_text(lines, encoding="utf-8")
@@ -42,7 +46,8 @@ class CaptionArtifacts:
         lines = (folder / "training_captions.txt").read_text(encoding="utf-8").split("\n")
         content = json.loads((folder / "captioning.json").read_text())
         vocabulary = Vocabulary.load(folder / "vocabulary.txt")
-        return cls(vocabulary, content["settings"], frozenset(lines[:-1]), content["count"])
+        captions = frozenset(lines[:-1])
+        return cls(vocabulary, captions=captions, **content)
 
     def fingerprint(self) -> str:
         """Return a hash of everything that decides how a row is encoded."""

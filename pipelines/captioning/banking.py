@@ -23,6 +23,7 @@ from pipelines.captioning.validation import (
 )
 from pipelines.corpus import EncodedCorpus
 from pipelines.evaluation.caption_cider import CiderD
+from pipelines.layers.caption_bank import Likenesses
 
 WEIGHED = 2_000  # most validation images the votes are set on
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
@@ -32,15 +33,15 @@ TEMPERATURES = (0.0, 0.3, 1.0, 3.0)
 _log = logging.getLogger(__name__)
 
 
-def fill_bank(model: keras.Model, config: CaptionerConfig, corpus: EncodedCorpus) -> None:
+def fill_bank(model: keras.Model, corpus: EncodedCorpus) -> None:
     """Put captions of the training split, evenly drawn, and what their images look like in."""
     bank, column = model.get_layer("bank"), column_of(corpus.names)
     entries = bank.settings["entries"]
     rows = np.linspace(0, len(corpus) - 1, entries).astype(np.int64)
     shared = corpus.shared(column)
     images, back = np.unique(np.asarray(shared.places)[rows], return_inverse=True)
-    written = corpus.gather(rows, ["caption_out"])["caption_out"][:, : config.max_tokens]
-    captions = np.zeros((entries, config.max_tokens), np.int32)
+    written = corpus.gather(rows, ["caption_out"])["caption_out"]
+    captions = np.zeros((entries, bank.settings["longest"]), np.int32)
     captions[:, : written.shape[1]] = written
     bank.fill(_summaries(model, shared.values, images, column)[back], captions)
 
@@ -56,11 +57,13 @@ def weigh_votes(model: keras.Model, config: CaptionerConfig, corpus: EncodedCorp
     writer = writer_of(model, config, column=column, beams=config.beam)
     found = list(written(writer, values, images))
     quality = _qualities(found, CiderD(references_of(corpus, column, images)))
+    alike = [bank.likenesses(summary, tokens) for summary, tokens, _ in found]
+    joined = Likenesses(*(ops.concatenate(parts) for parts in zip(*alike, strict=True)))
+    scores = np.concatenate([scores for _, _, scores in found])
     best: tuple[float, tuple[float, float, float]] | None = None
     for vote in _choices():
         bank.set_vote(*vote)
-        ranks = [np.asarray(ops.convert_to_numpy(bank.rank(*parts))) for parts in found]
-        chosen = np.concatenate([rank.argmax(axis=1) for rank in ranks])
+        chosen = np.asarray(ops.argmax(bank.weighed(joined, scores), axis=1))
         score = float(quality[np.arange(len(chosen)), chosen].mean())
         if best is None or score > best[0] + LEAST_GAIN:
             best = score, vote

@@ -59,7 +59,7 @@ def _caption() -> Any:
 def _bank(config: CaptionerConfig, artifacts: CaptionArtifacts) -> CaptionBank:
     return CaptionBank(
         min(config.bank, artifacts.count),
-        longest=config.max_tokens,
+        longest=artifacts.longest,
         vocabulary_size=len(artifacts.vocabulary),
         neighbours=config.neighbours,
         name="bank",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -39,7 +41,7 @@ def fit_caption_artifacts(rows: Rows[CaptionedImage], config: CaptionerConfig) -
         min_count=config.min_count,
         max_size=config.vocabulary_size,
     )
-    settings = {
+    settings: dict[str, Any] = {
         "level": config.level,
         "lowercase": config.lowercase,
         "max_tokens": config.max_tokens,
@@ -48,9 +50,14 @@ def fit_caption_artifacts(rows: Rows[CaptionedImage], config: CaptionerConfig) -
         "encoder": encoder_fingerprint(config),
         "tuned": config.fine_tune_epochs > 0,
     }
-    captions = frozenset(caption for chunk in texts() for caption in chunk)
-    count = sum(len(chunk) for chunk in texts())
-    return CaptionArtifacts(vocabulary, settings, captions, count)
+    seen = CaptionArtifacts(vocabulary, settings, frozenset(), count=0, longest=0)
+    tokenizer, captions, count, longest = caption_tokenizer(seen), set(), 0, 0
+    for chunk in texts():
+        captions.update(chunk)
+        count += len(chunk)
+        longest = max(longest, int(tf.reduce_max(tokenizer.encode(chunk).row_lengths())))
+    # The first token, BOS, is not written.
+    return replace(seen, captions=frozenset(captions), count=count, longest=longest - 1)
 
 
 def caption_tokenizer(artifacts: CaptionArtifacts) -> Tokenizer:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
-from pipelines.layers.decoding.consensus import Voters, agreement
+from pipelines.layers.decoding.consensus import likeness
 
 _LEAST = 1e-6  # of distances: an image that is remembered itself is at distance 0
+
+
+class Likenesses(NamedTuple):
+    """How alike K hypotheses are to all that have a say.
+
+    Attributes:
+        own: to each other, float32[B, K, K].
+        neighbours: to captions of J like images, float32[B, K, J].
+        distances: of those images, squared, the nearest first, float32[B, J].
+    """
+
+    own: Any
+    neighbours: Any
+    distances: Any
 
 
 @keras.saving.register_keras_serializable(package="pipelines")
@@ -104,14 +118,23 @@ class CaptionBank(keras.layers.Layer):
             hypotheses: tokens, int32[B, K, T], padded with 0.
             scores: of a search, float32[B, K]; -infinity where there is no hypothesis.
         """
-        share, sharpness, temperature = (ops.convert_to_tensor(self.vote)[at] for at in range(3))
-        rarity = ops.convert_to_tensor(self.rarity)
+        return self.weighed(self.likenesses(summary, hypotheses), scores)
+
+    def likenesses(self, summary: Any, hypotheses: Any) -> Likenesses:
+        """Return what `rank` weighs: how alike hypotheses are to each other and to neighbours."""
         captions, distances = self.neighbours(summary)
-        nearest = distances[:, :1] + _LEAST
-        near = ops.exp(-(distances / nearest - 1.0) / ops.maximum(sharpness, _LEAST))
+        rarity = ops.convert_to_tensor(self.rarity)
+        own = likeness(hypotheses, hypotheses, rarity)
+        return Likenesses(own, likeness(hypotheses, captions, rarity), distances)
+
+    def weighed(self, alike: Likenesses, scores: Any) -> Any:
+        """Return what speaks for each hypothesis, float32[B, K], by the vote that is set."""
+        share, sharpness, temperature = (ops.convert_to_tensor(self.vote)[at] for at in range(3))
+        nearest = alike.distances[:, :1] + _LEAST
+        near = ops.exp(-(alike.distances / nearest - 1.0) / ops.maximum(sharpness, _LEAST))
+        near /= ops.sum(near, axis=-1, keepdims=True)
         own = ops.softmax(scores / ops.maximum(temperature, _LEAST), axis=-1)
-        agreed = (1 - share) * agreement(hypotheses, Voters(hypotheses, own), rarity)
-        agreed += share * agreement(hypotheses, Voters(captions, near), rarity)
+        agreed = (1 - share) * _mean(alike.own, own) + share * _mean(alike.neighbours, near)
         found = ops.where(temperature > 0, agreed, scores)
         return ops.where(scores > -np.inf, found, -np.inf)
 
@@ -122,3 +145,8 @@ class CaptionBank(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return super().get_config() | self.settings
+
+
+def _mean(alike: Any, weights: Any) -> Any:
+    """Return weighted means over the last axis, [B, K], of [B, K, M] and weights [B, M]."""
+    return ops.squeeze(ops.matmul(alike, weights[..., None]), -1)

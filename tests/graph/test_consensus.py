@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.layers.decoding.consensus import Voters, agreement, likeness
+from pipelines.layers.decoding.consensus import likeness
 
 VOCABULARY = 9
 RARITY = np.array([0, 0, 0, 0, 0.5, 1.0, 1.5, 2.0, 0.0], np.float32)
@@ -55,20 +55,3 @@ def test_a_text_is_most_like_itself():
     found = np.asarray(likeness(texts, texts, RARITY))[0]
     np.testing.assert_allclose(np.diag(found), 1.0, atol=1e-5)
     np.testing.assert_allclose(found, found.T, atol=1e-6)
-
-
-def test_the_majority_wins_over_the_likeliest():
-    texts = padded([[7, 7, 3], [5, 6, 3], [5, 6, 4, 3], [5, 6, 3]])[None]
-    weights = np.array([[0.4, 0.2, 0.2, 0.2]], np.float32)
-    found = np.asarray(agreement(texts, Voters(texts, weights), RARITY))[0]
-    assert np.argmax(found) in (1, 3)
-    scaled = agreement(texts, Voters(texts, 10 * weights), RARITY)
-    np.testing.assert_allclose(scaled[0], found, atol=1e-6)  # weights need not add up to 1
-
-
-def test_rows_do_not_mix_and_without_a_vote_nothing_is_agreed_on():
-    texts = padded([[5, 3], [6, 3], [5, 3]])
-    rows = np.stack([texts, texts[::-1]])
-    weights = np.array([[1, 0, 0], [0, 0, 0]], np.float32)
-    found = np.asarray(agreement(rows, Voters(rows, weights), RARITY))
-    np.testing.assert_allclose(found, [[1, 0, 1], [0, 0, 0]], atol=1e-5)

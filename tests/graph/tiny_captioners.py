@@ -9,19 +9,23 @@ from PIL import Image
 from pipelines.captioning import captioner
 from pipelines.captioning.artifacts import CaptionArtifacts
 from pipelines.captioning.captioner_config import CaptionerConfig
+from pipelines.datasets.captions_options import CaptionedImage
+from pipelines.datasets.rows import Rows
 from pipelines.text.vocabulary import EOS, RESERVED, Vocabulary
 
 WORDS = Vocabulary((*RESERVED, "a", "red", "green", "dog", "cup", "sees", "."))
 CAPTIONS = np.array([[4, 5, 7, 3, 0], [4, 6, 8, 3, 0], [5, 7, 9, 8, 3], [6, 8, 3, 0, 0]], np.int32)
 
 
+OPTIONS = {
+    "units": 5, "embedding_size": 4, "max_tokens": 12, "beam": 3, "length_penalty": 0.0,
+    "image_size": 16, "widths": (4, 6), "blocks": (1, 1), "neighbours": 2, "seed": 5,
+    "augmentation": False,
+}  # fmt: skip
+
+
 def config_of(**changes):
-    options = {
-        "units": 5, "embedding_size": 4, "max_tokens": 12, "beam": 3, "length_penalty": 0.0,
-        "image_size": 16, "widths": (4, 6), "blocks": (1, 1), "neighbours": 2, "seed": 5,
-        "augmentation": False,
-    }  # fmt: skip
-    return CaptionerConfig(**options | changes)
+    return CaptionerConfig(**OPTIONS | changes)
 
 
 def artifacts_of(config):
@@ -29,7 +33,7 @@ def artifacts_of(config):
         "level": config.level, "lowercase": True, "max_tokens": config.max_tokens,
         "size": config.image_size, "fit": config.fit, "encoder": "", "tuned": False,
     }  # fmt: skip
-    return CaptionArtifacts(WORDS, settings, frozenset({"a red dog"}), len(CAPTIONS))
+    return CaptionArtifacts(WORDS, settings, frozenset({"a red dog"}), *CAPTIONS.shape)
 
 
 def model_of(config):
@@ -63,3 +67,22 @@ def png(pixels):
 
 
 PICTURES = [png(picture(number)) for number in range(5)]
+
+
+def rows_of(folder, captions, pictures=PICTURES):
+    """Return images on disk, one for each tuple of captions."""
+    folder.mkdir(exist_ok=True)
+    rows = []
+    for number, (texts, content) in enumerate(zip(captions, pictures, strict=False)):
+        path = folder / f"{number}.png"
+        path.write_bytes(content)
+        rows.append(CaptionedImage(str(path), texts))
+    return Rows.of(CaptionedImage, rows)
+
+
+def version_of(folder, config):
+    """Write what a version directory of the task keeps of its model; return it and the model."""
+    model, place = model_of(config), folder / "assets.extra"
+    place.mkdir(parents=True, exist_ok=True)
+    model.save(place / "model.keras")
+    return folder, model

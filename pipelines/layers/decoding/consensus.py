@@ -1,15 +1,14 @@
-"""Choose among hypotheses the one that agrees most with the others: minimum Bayes risk.
+"""How alike texts are: what minimum Bayes risk decoding weighs.
 
 The likeliest text is rarely the best one where many are about as likely: it is one voice among
 many. Minimum Bayes risk decoding (Kumar & Byrne, 2004, sec. 2) takes the hypothesis y with the
-highest expected likeness, sum_v p(v) likeness(y, v), over voters v: the hypotheses themselves by
-their probability and, in captioning, captions of images that look alike (Devlin et al., 2015,
-"Exploring nearest neighbor approaches for image captioning", sec. 3). `keras.ops` only.
+highest expected likeness, sum_v p(v) likeness(y, v), over all texts v that have a say.
+`keras.ops` only.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from keras import ops
 
@@ -17,32 +16,6 @@ from pipelines.text.vocabulary import RESERVED
 
 ORDERS = 4  # n-grams of 1 to 4 tokens, as CIDEr-D counts
 SIGMA = 6.0  # of the penalty on unequal lengths, likewise
-
-
-class Voters(NamedTuple):
-    """Texts that hypotheses are compared with, and how much each counts.
-
-    Attributes:
-        tokens: int32[B, M, U], padded with 0; reserved tokens are no part of a text.
-        weights: float32[B, M], 0 or more.
-    """
-
-    tokens: Any
-    weights: Any
-
-
-def agreement(hypotheses: Any, voters: Voters, rarity: Any) -> Any:
-    """Return the mean likeness of hypotheses to the voters, float32[B, K], from 0 to 1.
-
-    Args:
-        hypotheses: int32[B, K, T], padded with 0.
-        voters: what they are compared with.
-        rarity: of each token, such as its inverse document frequency, float32[V].
-    """
-    weights = ops.cast(voters.weights, "float32")
-    total = ops.maximum(ops.sum(weights, axis=-1, keepdims=True), 1e-9)
-    alike = likeness(hypotheses, voters.tokens, rarity)
-    return ops.squeeze(ops.matmul(alike, (weights / total)[..., None]), -1)
 
 
 def likeness(first: Any, second: Any, rarity: Any) -> Any:
