@@ -12,10 +12,14 @@ import numpy as np
 from pipelines.captioning.captioner_config import COMPACT, CaptionerConfig
 from pipelines.datasets.storage import file_sha256
 from pipelines.errors import ConfigError
+from pipelines.layers.attention_decoder import AttentionDecoder
+from pipelines.layers.caption_bank import CaptionBank
 from pipelines.layers.image_encoder import ResidualEncoder
 from pipelines.layers.pretrained_encoder import PretrainedEncoder, weights_fingerprint
 
 FEATURE_ROWS = 64  # images through a frozen encoder at once
+# Keras loads layers that it has met: images are encoded before anything else imports these.
+_KEPT_LAYERS = {layer.__name__: layer for layer in (AttentionDecoder, CaptionBank)}
 
 
 def make_encoder(config: CaptionerConfig) -> keras.layers.Layer:
@@ -24,7 +28,10 @@ def make_encoder(config: CaptionerConfig) -> keras.layers.Layer:
     Raises:
         ConfigError: no such network, or weights that are absent or do not fit it.
     """
+    kept = _kept_model(config)
     if config.encoder == COMPACT:
+        if kept is None:
+            _require_version(config)
         return ResidualEncoder(
             config.widths,
             blocks=config.blocks,
@@ -32,7 +39,7 @@ def make_encoder(config: CaptionerConfig) -> keras.layers.Layer:
             seed=config.seed,
             name="encoder",
         )
-    weights = "" if _kept_model(config) else config.encoder_weights
+    weights = "" if kept else config.encoder_weights
     return PretrainedEncoder(config.encoder, weights=weights, name="encoder")
 
 
@@ -40,13 +47,12 @@ def start_encoder(encoder: keras.layers.Layer, config: CaptionerConfig) -> None:
     """Give a built encoder the weights of an earlier version of this task, if one is named.
 
     Raises:
-        ConfigError: nothing of the kind is there, or its encoder is another.
+        ConfigError: its encoder is another.
     """
     path = _kept_model(config)
     if path is None:
-        _require_version(config)
         return
-    kept = keras.saving.load_model(path).get_layer("encoder")
+    kept = keras.saving.load_model(path, custom_objects=_KEPT_LAYERS).get_layer("encoder")
     ours, theirs = ([tuple(it.shape) for it in layer.weights] for layer in (encoder, kept))
     if type(kept) is not type(encoder) or ours != theirs:
         raise ConfigError(
