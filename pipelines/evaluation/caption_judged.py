@@ -160,7 +160,7 @@ def judged(
 def percent(value: Interval) -> str:
     """Write a share and its interval: "41 % (38–44)"."""
     low, high = (f"{100 * end:.0f}" for end in (value.low, value.high))
-    return f"{100 * value.value:.0f} % ({low}–{high})"
+    return f"{100 * value.value:.0f}\u00a0% ({low}–{high})"
 
 
 def interval_of(score: Score) -> Interval:

@@ -1,4 +1,4 @@
-"""The report's gallery: test images, what people and systems said of them, where the model looked.
+"""The report's gallery: test images, their references, what systems said, where the model looked.
 
 A small script of our own keeps only the cards that hold the words typed; without it, and without a
 network, the page is a plain list.
@@ -22,7 +22,6 @@ from pipelines.evaluation.caption_pictures import data_uri, thumbnail
 from pipelines.evaluation.sections import Html, Section
 from pipelines.evaluation.tagging_examples import lines
 from pipelines.evaluation.translation_examples import differing, heading
-from pipelines.evaluation.wording import number
 
 MOST_SHOWN = 240
 _EACH = 3  # best, median, worst and random images, with what the model looked at
@@ -31,9 +30,10 @@ _MOST_REFERENCES = 5
 _SCRIPT = Path(__file__).parent / "templates" / "gallery.js"
 _SHORT = {BY_FEATURE: "nearest", BY_PIXEL: "nearest"}
 _LOOKS = (
-    "Below these, the image is drawn once more for each word, as the square that the network saw: "
-    "the clearer a place, the more the model looked there when it wrote the word; what it did not "
-    "look at is dark. Attention tells where information was taken from, not why a word was chosen."
+    "Beside or below them, the image is drawn once more for each word, as the square that the "
+    "network saw: the clearer a place, the more the model looked there when it wrote the word; "
+    "what it did not look at is dark. Attention tells where information was taken from, not why a "
+    "word was chosen."
 )
 
 
@@ -72,20 +72,24 @@ def gallery_section(found: Judged, evidence: Evidence) -> Section:
 def _prose(found: Judged, looked: bool) -> str:
     prose = [
         f"{_standing(found)} {_advice(found)}",
-        "People is what people said, model the caption served. A dotted line marks words that the "
+        "Target is a reference, model the caption served. A dotted line marks words that the "
         "reference most like the caption does not have in that place: often an error, sometimes "
         f"another good way to say it. {_neighbour(found)}Best, median and worst are by CIDEr-D of "
         "the image; images of equal scores come in random order.",
     ]
     if found.generated:
-        prose.insert(0, "All images are generated scenes; people's captions are generated too.")
+        prose.insert(
+            0,
+            "All images are generated scenes, and so are their references: of those, which all say "
+            "the same, the one most like the caption is shown.",
+        )
     return "\n\n".join([*prose, _LOOKS] if looked else prose)
 
 
 def _standing(found: Judged) -> str:
     right, nothing = found.mean(found.right), found.mean(found.cider[MODEL] < 0.005)
     return (
-        f"{percent(right)} of the captions have exactly the words of a reference, and "
+        f"{percent(right)} of the model's captions have exactly the words of a reference, and "
         f"{percent(nothing)} score nothing by CIDEr-D."
     )
 
@@ -97,8 +101,8 @@ def _advice(found: Judged) -> str:
     gain = found.cider[MODEL] - found.cider[found.neighbour]
     better, worse = found.mean(gain > 0.005), found.mean(gain < -0.005)
     text = (
-        f"The model beats {found.neighbour} on {percent(better)} of the images and loses to it on "
-        f"{percent(worse)}"
+        f"It beats the baseline “{found.neighbour}” on {percent(better)} of the images, and loses "
+        f"to it on {percent(worse)}"
     )
     if worse.value > better.value:
         return f"{text}: copying a caption would serve better; train longer or on more images."
@@ -108,7 +112,7 @@ def _advice(found: Judged) -> str:
 def _neighbour(found: Judged) -> str:
     if not found.neighbour:
         return ""
-    return f"{_short(found.neighbour).capitalize()} is what the {found.neighbour} baseline says. "
+    return f"{_short(found.neighbour).capitalize()} is what the baseline “{found.neighbour}” says. "
 
 
 def _short(name: str) -> str:
@@ -163,12 +167,12 @@ def _cards(cards: Sequence[Markup], kind: str = "") -> Markup:
 
 def _card(found: Judged, row: int, looks: Markup | None = None) -> Markup:
     """Show one image and what was said of it."""
-    said = [("people", Markup("{}").format(text)) for text in _references(found, row)]
+    said = [("target", Markup("{}").format(text)) for text in _references(found, row)]
     reference = found.rows[row].captions[found.closest[row]]
     for name in found.drawn:
         short = "model" if name == MODEL else _short(name)
         said.append((short, differing(found.captions[name][row], reference)))
-    meta = [f"CIDEr-D {number(float(found.cider[MODEL][row]))}", found.rows[row].name]
+    meta = [f"CIDEr-D {found.cider[MODEL][row]:.2f}", found.rows[row].name]
     return Markup(
         '<article class="card">{}<div><div class="said" dir="auto">{}</div><p class="meta">{}</p>'
         "</div>{}</article>"
@@ -182,10 +186,10 @@ def _card(found: Judged, row: int, looks: Markup | None = None) -> Markup:
 
 def _references(found: Judged, row: int) -> list[str]:
     known = list(found.rows[row].captions)
+    if found.generated and len(known) > 1:  # all say the same
+        return [known[found.closest[row]]]
     rest = len(known) - _MOST_REFERENCES
-    if rest <= 0:
-        return known
-    return [*known[:_MOST_REFERENCES], f"… and {rest} more"]
+    return known if rest <= 0 else [*known[:_MOST_REFERENCES], f"… and {rest} more"]
 
 
 def _picture(path: str, alt: str) -> Markup:

@@ -64,7 +64,7 @@ def _search_prose(found: Judged, other: list[int], gain: np.ndarray, score: Scor
     if not other:
         return f"{text}: nothing is lost by the faster greedy endpoint."
     up, down = int((gain > _SAME).sum()), int((gain < -_SAME).sum())
-    text += f"; what is served is nearer to people's on {up:,} of these, greedy on {down:,}. "
+    text += f"; what is served is nearer to the references on {up:,} of these, greedy on {down:,}. "
     compared = score.baselines[GREEDY]
     if compared.p_value >= 0.05:
         return text + (
@@ -91,7 +91,7 @@ def _differences(found: Judged, other: list[int], gain: np.ndarray) -> Table:
         ]
         for row in chosen
     ]
-    columns = ["people", "as served", GREEDY, "gain"]
+    columns = ["reference", "as served", GREEDY, "gain"]
     caption = "Where searching gains and loses most, by CIDEr-D of the image."
     return Table(columns, rows, caption, ["left", "left", "left", "right"])
 
@@ -134,14 +134,14 @@ def references_section(found: Judged) -> Section | None:
 
 
 def length_section(found: Judged) -> Section:
-    """Hold lengths of the model's captions against people's, and scores against lengths."""
+    """Hold lengths of captions against those of references, and scores against lengths."""
     own = np.array([len(words) for words in found.tokens[MODEL]])
-    people = np.array([len(words) for known in found.references for words in known])
+    theirs = np.array([len(words) for known in found.references for words in known])
     wanted = np.array(
         [round(float(np.mean([len(words) for words in known]))) for known in found.references]
     )
-    svg = length_chart({MODEL: own, "people": people})
-    spoken = f"The model's captions have {own.mean():.1f} words, people's {people.mean():.1f}."
+    svg = length_chart({MODEL: own, "references": theirs})
+    spoken = f"The model's captions have {own.mean():.1f} words, references {theirs.mean():.1f}."
     figure = Figure(svg, "How long captions are, in words.", spoken)
     parts = quantile_slices(wanted, 5)
     names = [part.name for part in parts]
@@ -149,7 +149,7 @@ def length_section(found: Judged) -> Section:
         system: [found.mean(found.cider[system], part.rows) for part in parts]
         for system in found.drawn
     }
-    chart = interval_chart(names, measured, xlabel="words in people's captions", ylabel="CIDEr-D")
+    chart = interval_chart(names, measured, xlabel="words in the references", ylabel="CIDEr-D")
     told = "; ".join(
         f"{name}: {number(value.value)}" for name, value in zip(names, measured[MODEL], strict=True)
     )
@@ -163,7 +163,7 @@ def length_section(found: Judged) -> Section:
         for place, part in enumerate(parts)
     ]
     columns = ["words", "images", "model's words", *(f"CIDEr-D, {name}" for name in measured)]
-    caption = "By words in people's captions (their mean where there are several)."
+    caption = "By words in the references (their mean where there are several)."
     blocks: list[Block] = [
         figure,
         Figure(chart, "CIDEr-D by length, with 95 % intervals.", f"The model's CIDEr-D. {told}"),
@@ -177,15 +177,15 @@ def _length_prose(
 ) -> str:
     ratio = float(own.sum() / max(1, wanted.sum()))
     text = (
-        f"The model's captions have {own.mean():.1f} words on average, people's "
+        f"The model's captions have {own.mean():.1f} words on average, references "
         f"{wanted.mean():.1f}. "
     )
     if ratio < 0.9:
-        text += "It says less than people do: raise the length penalty, or train longer. "
+        text += "It says less than they do: raise the length penalty, or train longer. "
     elif ratio > 1.1:
-        text += "It says more than people do: lower the length penalty, or look for loops. "
+        text += "It says more than they do: lower the length penalty, or look for loops. "
     else:
-        text += "That is as long as people's. "
+        text += "That is as long. "
     if len(values) < 2:
         return text.strip()
     best = max(range(len(values)), key=lambda place: values[place].value)

@@ -11,23 +11,22 @@ from pipelines.evaluation.caption_metrics import Tokens
 from pipelines.evaluation.sections import Block, Section, Table
 
 Counts = Counter[tuple[str, ...]]
-_PEOPLE = "people"
+_OTHERS = "references"
 
 
 def diversity_section(found: Judged) -> Section:
-    """Hold the variety of the model's captions against people's, and show what is new in them."""
+    """Hold the variety of captions against that of references, and show what is new."""
     own = Counter(map(tuple, found.tokens[MODEL]))
-    people = Counter(tuple(references[0]) for references in found.references)
+    theirs = Counter(tuple(references[0]) for references in found.references)
     said = {tuple(words): text for words, text in _spelt(found)}
     new = np.array([tuple(words) not in found.known for words in found.tokens[MODEL]], bool)
-    blocks: list[Block] = [
-        _frequent((MODEL, _PEOPLE), own, people, said),
-        _frequent((_PEOPLE, MODEL), people, own, said),
-    ]
+    blocks: list[Block] = [_frequent((MODEL, _OTHERS), own, theirs, said)]
+    if max(theirs.values()) > 1:
+        blocks.append(_frequent((_OTHERS, MODEL), theirs, own, said))
     for right, title in ((True, "New captions that are right"), (False, "New captions, wrong")):
         table = _new_table(found, new & (found.right == right), title)
         blocks += [table] if table else []
-    return Section("Variety", _variety_prose(found, own, people, new), blocks)
+    return Section("Variety", _variety_prose(found, own, theirs, new), blocks)
 
 
 def _spelt(found: Judged) -> list[tuple[Tokens, str]]:
@@ -52,24 +51,23 @@ def _frequent(
     return Table(["caption", *names], rows, caption)
 
 
-def _variety_prose(found: Judged, own: Counts, people: Counts, new: Array) -> str:
+def _variety_prose(found: Judged, own: Counts, theirs: Counts, new: Array) -> str:
     share, right = found.mean(new), found.right
     text = (
-        f"On {len(found.rows):,} images the model gives {len(own):,} different captions, people "
-        f"{len(people):,} (the first reference of each image). {percent(share)} "
-        f"of the model's are in no training "
-        "caption"
+        f"On {len(found.rows):,} images the model gives {len(own):,} different captions, "
+        f"references {len(theirs):,} (the first reference of each image). {percent(share)} "
+        "of the model's are in no training caption"
     )
     if new.any() and not new.all():
         told = [percent(found.mean(right, part)) for part in (new, ~new)]
         text += f"; of these {told[0]} are a reference to the word, of the known ones {told[1]}"
     elif new.any():
         text += f"; {percent(found.mean(right))} are a reference to the word"
-    return f"{text}. {_variety_advice(found, own, people, new)}"
+    return f"{text}. {_variety_advice(found, own, theirs, new)}"
 
 
-def _variety_advice(found: Judged, own: Counts, people: Counts, new: Array) -> str:
-    if len(own) < 0.5 * len(people):
+def _variety_advice(found: Judged, own: Counts, theirs: Counts, new: Array) -> str:
+    if len(own) < 0.5 * len(theirs):
         return (
             "The model falls back on few captions: it has not learned to tell these images apart. "
             "Train longer, on larger images or with more of them, before decoding is changed."
@@ -78,7 +76,7 @@ def _variety_advice(found: Judged, own: Counts, people: Counts, new: Array) -> s
         return "It mostly repeats training captions: a search for the nearest image would do too."
     if found.right[new].mean() < 0.05 and len(new) >= 100:
         return "It does compose, and what it composes is seldom right: new captions need checking."
-    return "Captions vary about as people's do."
+    return "Captions vary about as references do."
 
 
 def _new_table(found: Judged, rows: Array, title: str) -> Table | None:
@@ -92,4 +90,4 @@ def _new_table(found: Judged, rows: Array, title: str) -> Table | None:
         for row in chosen
     ]
     caption = f"{title}: {len(cells)} of {len(places):,}, drawn at random."
-    return Table(["the model", "people"], cells, caption, ["left", "left"])
+    return Table(["the model", "reference"], cells, caption, ["left", "left"])

@@ -16,14 +16,14 @@ from pipelines.evaluation.sections import Block, Section, Table
 from pipelines.evaluation.slices import interval_blocks
 
 _EDGES = ((0, "unseen"), (2, "1–2"), (9, "3–9"), (99, "10–99"), (999, "100–999"))
-_OFTEN = "1,000 or more"
+_OFTEN = "≥ 1,000"
 _RARE = 10  # training captions; a word in fewer is rare
 _LISTED = 12
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Words that people use of images, one an entry, M in all.
+    """Words that references use of images, one an entry, M in all.
 
     Attributes:
         rows: the image of each, int[M].
@@ -37,13 +37,13 @@ class Wanted:
 
 
 def wanted_words(found: Judged) -> Wanted:
-    """Collect the words that at least half of the references of an image hold."""
+    """Collect the words that more than half of the references of an image hold, and count them."""
     counts = Counter(word for caption in found.known for word in set(caption))
     entries = [
         (row, word)
         for row, references in enumerate(found.references)
         for word, times in Counter(w for each in references for w in set(each)).items()
-        if 2 * times >= len(references)
+        if 2 * times > len(references)
     ]
     words = [word for _, word in entries]
     rows = np.array([row for row, _ in entries], np.int64)
@@ -79,6 +79,8 @@ def words_section(found: Judged) -> Section | None:
         measure="share of words named",
         column="in training",
     )
+    if len(bins) == 1:
+        blocks = blocks[1:]
     missed = _missed_table(wanted, named[MODEL])
     said = _instead_table(found)
     more: list[Block] = [table for table in (missed, said) if table is not None]
@@ -112,7 +114,7 @@ def _prose(found: Judged, wanted: Wanted, hits: Array) -> str:
     missed = max(1, int((~hits).sum()))
     of_unseen, of_rare = (int((~hits & part).sum()) / missed for part in (unseen, rare))
     text = (
-        f"The model names {percent(share)} of the words that people use. Of the words it misses, "
+        f"The model names {percent(share)} of the words of the references. Of the words it misses, "
         f"{_percent(of_unseen)} are in no training caption, {_percent(of_rare)} in fewer than "
         f"{_RARE}, and {_percent(1 - of_unseen - of_rare)} in {_RARE} or more. "
     )
@@ -120,8 +122,8 @@ def _prose(found: Judged, wanted: Wanted, hits: Array) -> str:
 
 
 _COUNTED = (
-    "Words are those that at least half of an image's references hold, each counted once an image; "
-    "training captions are counted once, however often they occur."
+    "Words are those that more than half of an image's references hold, each counted once an "
+    "image; training captions are counted once, however often they occur."
 )
 
 
@@ -174,13 +176,13 @@ def _instead_table(found: Judged) -> Table | None:
     said = Counter(word for references in found.references for word in _all_words(references))
     top = sorted(pairs, key=lambda pair: (-pairs[pair], pair))[:_LISTED]
     rows = [
-        [people, model, f"{pairs[people, model]:,} of {said[people]:,}"] for people, model in top
+        [wanted, model, f"{pairs[wanted, model]:,} of {said[wanted]:,}"] for wanted, model in top
     ]
     caption = (
         "What the model says instead, word for word, where its caption and the closest reference "
         f"otherwise go in step; {len(pairs):,} different pairs in all."
     )
-    return Table(["people say", "the model says", "images"], rows, caption, ["left", "left"])
+    return Table(["reference", "the model says", "images"], rows, caption, ["left", "left"])
 
 
 def replaced(reference: Tokens, own: Tokens) -> list[tuple[str, str]]:

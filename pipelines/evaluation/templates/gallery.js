@@ -20,7 +20,7 @@ for (const gallery of document.querySelectorAll(".gallery")) {
       if (group.previousElementSibling) group.previousElementSibling.hidden = empty && group.previousElementSibling.matches("h3");
     }
     if (folded && words.length) folded.open = true;
-    told.textContent = left + " of " + cards.length + " images";
+    told.textContent = (words.length ? left + " of " : "") + cards.length + " images";
   };
   field.addEventListener("input", show);
   search.hidden = false;
