@@ -174,14 +174,21 @@ def _card(found: Judged, row: int, looks: Markup | None = None) -> Markup:
         said.append((short, differing(found.captions[name][row], reference)))
     meta = [f"CIDEr-D {found.cider[MODEL][row]:.2f}", found.rows[row].name]
     return Markup(
-        '<article class="card">{}<div><div class="said" dir="auto">{}</div><p class="meta">{}</p>'
-        "</div>{}</article>"
+        '<article class="card" data-words="{}">{}<div><div class="said" dir="auto">{}</div>'
+        '<p class="meta">{}</p></div>{}</article>'
     ).format(
+        searched(found, row),
         _picture(found.rows[row].path, f"Test image {row + 1:,}"),
         lines(*said),
         "; ".join(part for part in meta if part),
         looks or Markup(""),
     )
+
+
+def searched(found: Judged, row: int) -> str:
+    """Return the words that a search finds an image by, a blank before each."""
+    said = [*found.references[row], *(found.tokens[name][row] for name in found.drawn)]
+    return "".join(f" {word}" for word in dict.fromkeys(word for each in said for word in each))
 
 
 def _references(found: Judged, row: int) -> list[str]:

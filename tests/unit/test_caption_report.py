@@ -164,6 +164,14 @@ def test_the_gallery_holds_a_limited_number_of_images_from_best_to_worst(case, m
     assert "drawn once more" not in markup
 
 
+def test_a_search_finds_all_that_was_said_of_an_image(images):
+    row = CaptionedImage(images[0], ("A Woman's \u732b", "two cats"))
+    found = judged([row], outputs_of(["dog, dog"]), {}, {}, train_captions=(), seed=1)
+    assert gallery.searched(found, 0) == " a woman s \u732b two cats dog"
+    section = gallery.gallery_section(found, Evidence({}, look))
+    assert 'data-words=" a woman s \u732b two cats dog"' in everything(section)
+
+
 def test_without_a_script_the_gallery_is_a_list_and_the_search_is_hidden(sections):
     page = Page(everything(sections["Images and captions"]))
     (search,) = page.having("search")
