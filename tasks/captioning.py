@@ -146,8 +146,7 @@ class Captioning(Task[CaptionedImage, CaptioningConfig]):
         """Return smoothed cross-entropy; CIDEr-D of what is written chooses the best epoch."""
         from pipelines.captioning.validation import caption_objective
 
-        del artifacts
-        return caption_objective(model, self.config, self.training_model(model))
+        return caption_objective(model, self.config, self.training_model(model), artifacts)
 
     def phases(self, model: keras.Model, prepared: Prepared) -> Iterator[Phase]:
         """Train as a whole; or above a frozen encoder and then, if asked to, as a whole."""
@@ -164,7 +163,7 @@ class Captioning(Task[CaptionedImage, CaptioningConfig]):
             learning_rate=self.config.fine_tune_rate,
         )
         learner = captioner.learner(model, self.config)
-        objective = caption_objective(model, self.config, learner)
+        objective = caption_objective(model, self.config, learner, prepared.artifacts)
         yield Phase("fine-tuning", learner, objective, settings)
 
     def calibrate(self, model: keras.Model, prepared: Prepared) -> None:
@@ -172,8 +171,8 @@ class Captioning(Task[CaptionedImage, CaptioningConfig]):
         if self.config.consensus:
             from pipelines.captioning.banking import fill_bank, weigh_votes
 
-            fill_bank(model, self.config, prepared.corpora["train"])
-            weigh_votes(model, self.config, prepared.corpora["valid"])
+            fill_bank(model, prepared.corpora["train"])
+            weigh_votes(model, self.config, prepared.corpora["valid"], prepared.artifacts)
 
     def endpoints(self, model: keras.Model, artifacts: CaptionArtifacts) -> dict[str, Endpoint]:
         """Return `serve`, `greedy`, `n_best`, `score`, `features` and `attention`."""

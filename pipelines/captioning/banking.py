@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from pipelines.captioning.artifacts import CaptionArtifacts
 from pipelines.captioning.captioner import read_of
 from pipelines.captioning.captioner_config import CaptionerConfig
 from pipelines.captioning.validation import (
@@ -46,7 +47,9 @@ def fill_bank(model: keras.Model, corpus: EncodedCorpus) -> None:
     bank.fill(_summaries(model, shared.values, images, column)[back], captions)
 
 
-def weigh_votes(model: keras.Model, config: CaptionerConfig, corpus: EncodedCorpus) -> None:
+def weigh_votes(
+    model: keras.Model, config: CaptionerConfig, corpus: EncodedCorpus, artifacts: CaptionArtifacts
+) -> None:
     """Choose who has how much say by CIDEr-D on the validation split.
 
     A search by probability alone is among the choices, and stays where nothing is better.
@@ -56,7 +59,8 @@ def weigh_votes(model: keras.Model, config: CaptionerConfig, corpus: EncodedCorp
     images = evenly_spaced(len(values), WEIGHED)
     writer = writer_of(model, config, column=column, beams=config.beam)
     found = list(written(writer, values, images))
-    quality = _qualities(found, CiderD(references_of(corpus, column, images)))
+    judge = CiderD(references_of(corpus, column, images, artifacts))
+    quality = _qualities(found, judge, artifacts)
     alike = [bank.likenesses(summary, tokens) for summary, tokens, _ in found]
     joined = Likenesses(*(ops.concatenate(parts) for parts in zip(*alike, strict=True)))
     scores = np.concatenate([scores for _, _, scores in found])
@@ -92,7 +96,9 @@ def _summaries(model: keras.Model, values: Any, images: np.ndarray, column: str)
     return np.concatenate(parts)
 
 
-def _qualities(found: Any, judge: CiderD) -> np.ndarray:
+def _qualities(found: Any, judge: CiderD, artifacts: CaptionArtifacts) -> np.ndarray:
     """Return CIDEr-D of every hypothesis, float64[N, K]."""
-    texts = [[words_of(text) for text in row] for _, tokens, _ in found for row in tokens]
+    texts = [
+        [words_of(text, artifacts) for text in row] for _, tokens, _ in found for row in tokens
+    ]
     return np.stack([judge.score(list(column)) for column in zip(*texts, strict=True)], axis=1)

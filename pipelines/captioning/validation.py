@@ -7,7 +7,7 @@ CIDEr-D of captions written greedily chooses the epoch.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import keras
@@ -15,10 +15,12 @@ import numpy as np
 from keras import ops
 
 from pipelines.batching import Batches
+from pipelines.captioning.artifacts import CaptionArtifacts
 from pipelines.captioning.captioner import read_of
 from pipelines.captioning.captioner_config import CaptionerConfig
 from pipelines.corpus import EncodedCorpus
 from pipelines.evaluation.caption_cider import CiderD
+from pipelines.evaluation.caption_metrics import tokens_of
 from pipelines.feeding import evaluate_model
 from pipelines.layers.attention_decoder import AttentionDecoder
 from pipelines.layers.decoding import BeamSettings, beam_search
@@ -28,6 +30,7 @@ from pipelines.text.vocabulary import BOS, PAD, RESERVED, UNK
 from pipelines.training import Objective
 
 ROWS = 64  # images captioned at once
+WORD_START = "\u2581"  # how subword pieces mark the beginning of a word
 
 
 class CaptionWriter(keras.layers.Layer):
@@ -112,7 +115,7 @@ def evenly_spaced(count: int, most: int) -> np.ndarray:
 
 
 def caption_objective(
-    model: keras.Model, config: CaptionerConfig, learner: keras.Model
+    model: keras.Model, config: CaptionerConfig, learner: keras.Model, artifacts: CaptionArtifacts
 ) -> Objective:
     """Return smoothed cross-entropy; CIDEr-D of what is written chooses the best epoch.
 
@@ -120,6 +123,7 @@ def caption_objective(
         model: what `captioner.build` returned.
         config: its settings.
         learner: what is trained; shares its layers.
+        artifacts: tell which words tokens stand for.
     """
     judge = likelihood_judge(keras.Model(learner.inputs, learner.outputs))
     column = column_of([tensor.name for tensor in learner.inputs])
@@ -128,25 +132,30 @@ def caption_objective(
     def validate(trained: keras.Model, batches: Batches) -> dict[str, float]:
         del trained  # judge and writer have its layers
         told = evaluate_model(judge, batches)
-        return told | {"cider_d": written_score(writer, batches.corpus, column, config.monitored)}
+        score = written_score(writer, batches.corpus, column, config.monitored, artifacts)
+        return told | {"cider_d": score}
 
     loss = SmoothedCrossEntropy(config.label_smoothing)
     return Objective(loss, [], "cider_d", better="higher", validate=validate)
 
 
-def written_score(writer: keras.Model, corpus: EncodedCorpus, column: str, most: int) -> float:
-    """Return CIDEr-D, over tokens, of what a model writes about images of a corpus.
+def written_score(
+    writer: keras.Model, corpus: EncodedCorpus, column: str, most: int, artifacts: CaptionArtifacts
+) -> float:
+    """Return CIDEr-D of what a model writes about images of a corpus.
 
     Args:
         writer: of `writer_of`.
         corpus: encoded images.
         column: what the writer reads.
         most: images, evenly drawn.
+        artifacts: tell which words tokens stand for.
     """
     values = corpus.shared(column).values
     images = evenly_spaced(len(values), most)
-    texts = [words_of(row[0]) for _, tokens, _ in written(writer, values, images) for row in tokens]
-    return float(np.mean(CiderD(references_of(corpus, column, images)).score(texts)))
+    tokens = [row[0] for _, block, _ in written(writer, values, images) for row in block]
+    judge = CiderD(references_of(corpus, column, images, artifacts))
+    return float(np.mean(judge.score([words_of(row, artifacts) for row in tokens])))
 
 
 def column_of(names: Collection[str]) -> str:
@@ -155,19 +164,24 @@ def column_of(names: Collection[str]) -> str:
 
 
 def references_of(
-    corpus: EncodedCorpus, column: str, images: Sequence[int] | np.ndarray
+    corpus: EncodedCorpus, column: str, images: np.ndarray, artifacts: CaptionArtifacts
 ) -> list[list[list[str]]]:
-    """Return the tokens of the captions of some images of a corpus, as words."""
+    """Return the words of the captions of some images of a corpus."""
     captions, places = corpus.ragged("caption_out"), np.asarray(corpus.shared(column).places)
-    ends = np.cumsum(captions.lengths)
+    rows = np.split(captions.values, np.cumsum(captions.lengths)[:-1])
     first = np.searchsorted(places, images, side="left")
     last = np.searchsorted(places, images, side="right")
     return [
-        [words_of(captions.values[ends[row] - captions.lengths[row] : ends[row]]) for row in rows]
-        for rows in map(range, first, last)
+        [words_of(tokens, artifacts) for tokens in rows[start:stop]]
+        for start, stop in zip(first, last, strict=True)
     ]
 
 
-def words_of(tokens: np.ndarray) -> list[str]:
-    """Return the tokens of a caption, int[T], as words: their numbers, reserved ones left out."""
-    return [str(token) for token in tokens.tolist() if token >= len(RESERVED)]
+def words_of(tokens: np.ndarray, artifacts: CaptionArtifacts) -> list[str]:
+    """Return the words of a caption, int[T], as the report's scores cut them.
+
+    Punctuation is no word: among tokens, colons and commas would count for as much.
+    """
+    names = [artifacts.vocabulary.tokens[token] for token in tokens if token >= len(RESERVED)]
+    blank = " " if artifacts.settings["level"] == "word" else ""
+    return tokens_of(blank.join(names).replace(WORD_START, " "))
