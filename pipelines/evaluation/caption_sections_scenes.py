@@ -259,9 +259,8 @@ def _ranked(counts: Counter[str]) -> list[str]:
 
 def _taken_for(wrong: Counter[tuple[str, str]], noun: str) -> str:
     others = Counter({said: times for (is_, said), times in wrong.items() if is_ == noun})
-    return (
-        ", ".join(f"{said or '(not named)'} {others[said]}" for said in _ranked(others)[:3]) or "–"
-    )
+    told = [f"{said or 'not named'} {others[said]}" for said in _ranked(others)[:3]]
+    return ", ".join(each.replace(" ", "\u00a0") for each in told) or "–"
 
 
 def _unread_blocks(errors: SceneErrors, images: int) -> list[Block]:
