@@ -237,7 +237,13 @@ class Captioning(Task[CaptionedImage, CaptioningConfig]):
         from pipelines.evaluation.scene_scores import score_scenes
 
         seed = self.config.seed
-        evidence = gather_evidence(predict, examples, self.serve_inputs, self.config.attention)
+        evidence = gather_evidence(
+            predict,
+            examples,
+            self.serve_inputs,
+            attention=self.config.attention,
+            fit=self.config.fit,
+        )
         train_captions = artifacts.captions
         scores = score_captions(
             examples, outputs, baselines, train_captions=train_captions, seed=seed

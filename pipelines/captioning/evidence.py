@@ -35,7 +35,12 @@ def features_of(
 
 
 def gather_evidence(
-    predict: Predict, rows: Rows[CaptionedImage], serve_inputs: ServeInputs, attention: str
+    predict: Predict,
+    rows: Rows[CaptionedImage],
+    serve_inputs: ServeInputs,
+    *,
+    attention: str,
+    fit: str,
 ) -> Evidence:
     """Ask the exported model for greedy captions; where it looks is asked as it is needed.
 
@@ -44,6 +49,7 @@ def gather_evidence(
         rows: the test rows.
         serve_inputs: gives their raw inputs.
         attention: the model's kind of it; without ("none") nothing can be shown.
+        fit: how an image becomes the square that the model sees.
     """
     greedy = [
         predict(serve_inputs(chunk), "greedy")["caption"] for chunk in rows.chunks(REQUEST_ROWS)
@@ -52,15 +58,15 @@ def gather_evidence(
     def look(row: int, caption: str) -> Look | None:
         if attention == "none":
             return None
-        return look_of(predict, serve_inputs([rows[row]])["image"][0], caption)
+        return look_of(predict, serve_inputs([rows[row]])["image"][0], caption, fit)
 
     return Evidence({"caption": np.concatenate(greedy)}, look)
 
 
-def look_of(predict: Predict, image: bytes, caption: str) -> Look:
+def look_of(predict: Predict, image: bytes, caption: str, fit: str) -> Look:
     """Return where the model looks in an image as it writes a caption."""
     found = predict({"image": [image], "caption": [caption]}, "attention")
     tokens = tuple(str(token) for token in found["tokens"][0])
     # The step that writes the end is no word of the caption, but all there is of an empty one.
     written = max(1, len(tokens) - (tokens[-1:] == (RESERVED[EOS],)))
-    return Look(tokens[:written], np.asarray(found["weights"][0][:written], np.float32))
+    return Look(tokens[:written], np.asarray(found["weights"][0][:written], np.float32), fit)

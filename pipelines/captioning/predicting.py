@@ -17,6 +17,7 @@ from pipelines.errors import ConfigError, DataError
 from pipelines.evaluation.attention_picture import require_picture
 from pipelines.export.loading import load_served
 from pipelines.export.serving import ServedModel
+from pipelines.pipeline import load_manifest
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 
@@ -31,7 +32,7 @@ def predict_captions(version: Path, options: CaptionPredictOptions) -> int:
         ConfigError: what is asked for the model does not have.
         DataError: the folder holds no image.
     """
-    _require_drawable(version, options)
+    fit = _require_drawable(version, options)
     paths = list(_images(Path(str(options.file))))
     model = load_served(version)
     failed = 0
@@ -44,7 +45,7 @@ def predict_captions(version: Path, options: CaptionPredictOptions) -> int:
             continue
         _show(path, answers, options, alone=len(paths) == 1)
         if options.attention is not None:
-            _draw(model, path, answers[0]["caption"], options.attention)
+            _draw(model, path, answers[0]["caption"], fit, options.attention)
     return int(failed > 0)
 
 
@@ -95,22 +96,25 @@ def _show(
     path: Path, answers: list[dict[str, Any]], options: CaptionPredictOptions, *, alone: bool
 ) -> None:
     if options.json:
-        sys.stdout.write(json.dumps(_record(path, answers), ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(_record(path, answers, options), ensure_ascii=False) + "\n")
         sys.stdout.flush()
         return
     console = Console(highlight=False, soft_wrap=True)
     if not alone:
         console.print(f"{path}", style="cyan", markup=False)
     for answer in answers:
-        told = len(answers) > 1 or options.scores
+        told = options.n_best > 1 or options.scores
         score = f"{answer['score']:8.3f}  " if told else ""
         cut = "" if answer["complete"] else "  (cut at the longest length)"
         console.print(f"{score}{answer['caption']}{cut}", markup=False)
 
 
-def _record(path: Path, answers: list[dict[str, Any]]) -> dict[str, Any]:
+def _record(
+    path: Path, answers: list[dict[str, Any]], options: CaptionPredictOptions
+) -> dict[str, Any]:
     plain = [_plain(answer) for answer in answers]
-    return {"image": str(path)} | (plain[0] if len(plain) == 1 else {"n_best": plain})
+    # By what was asked for, not by how many were found: a program reads one form.
+    return {"image": str(path)} | (plain[0] if options.n_best == 1 else {"n_best": plain})
 
 
 def _plain(answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,20 +126,21 @@ def _plain(answer: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _require_drawable(version: Path, options: CaptionPredictOptions) -> None:
-    """Find out before captioning whether attention can be drawn."""
+def _require_drawable(version: Path, options: CaptionPredictOptions) -> str:
+    """Find out before captioning whether attention can be drawn; return how images are fitted."""
+    config = load_manifest(version)["config"]
     if options.attention is None:
-        return
+        return str(config["fit"])
     require_picture(options.attention)
-    manifest = json.loads((version / "assets.extra" / "manifest.json").read_text())
-    if manifest["config"]["attention"] == "none":
+    if config["attention"] == "none":
         raise ConfigError(
             f"option --attention: {version} was trained with --attention none, so there is nothing "
             "to draw; train with --attention additive or dot"
         )
+    return str(config["fit"])
 
 
-def _draw(model: ServedModel, image: Path, caption: str, path: Path) -> None:
+def _draw(model: ServedModel, image: Path, caption: str, fit: str, path: Path) -> None:
     from pipelines.evaluation.image_attention import save_attention
 
-    save_attention(image, look_of(model.call, image.read_bytes(), caption), path)
+    save_attention(image, look_of(model.call, image.read_bytes(), caption, fit), path)

@@ -176,7 +176,7 @@ def caption_corpus(
         memory = serving.encoder(block, training=False)[0] if seen else block
         return serving.memory_captions(memory)
 
-    answer = tf.function(captions, reduce_retracing=True)
+    answer = tf.function(captions, reduce_retracing=True, autograph=False)
     starts = range(0, len(values), BLOCK_ROWS)
     parts = [answer(tf.constant(values[start : start + BLOCK_ROWS])) for start in starts]
     joined = {

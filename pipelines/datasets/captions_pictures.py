@@ -109,11 +109,11 @@ def _too_large(width: int, height: int) -> str:
 
 def _described(image: Image.Image) -> Look:
     width, height = image.size  # `draft` changes them
-    turn = _turn(image)
+    turn = turn_of(image)
     if image.format in ("JPEG", "MPO"):
         image.draft(None, (_DRAFT_SIDE, _DRAFT_SIDE))
     image.load()
-    seen = _over_white(image)
+    seen = over_white(image)
     if turn is not None:
         seen = seen.transpose(turn)
     if turn in (_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8]):
@@ -132,7 +132,7 @@ def _described(image: Image.Image) -> Look:
     )
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
+def turn_of(image: Image.Image) -> Image.Transpose | None:
     """Return the turn that the EXIF orientation asks for; a damaged EXIF part asks for none."""
     try:
         return _TURNS.get(image.getexif().get(_ORIENTATION, 1))
@@ -140,7 +140,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
-def _over_white(image: Image.Image) -> Image.Image:
+def over_white(image: Image.Image) -> Image.Image:
     """Return an image as RGB; what shines through is white."""
     if image.mode.startswith("I") or image.mode == "F":  # 16 bits a channel
         values = np.asarray(image).astype(np.float64) / 257.0

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from pipelines.datasets.captions_pictures import FORMATS, MOST_PIXELS, _over_white, _turn
+from pipelines.datasets.captions_pictures import FORMATS, MOST_PIXELS, over_white, turn_of
 
 Array = NDArray[Any]
 WHITE = (255, 255, 255)
@@ -35,9 +35,9 @@ def read_upright(path: Path, side: int) -> Image.Image:
     with Image.open(path, formats=FORMATS) as image:
         if image.width * image.height > MOST_PIXELS:
             raise OSError(f"over {MOST_PIXELS:,} pixels")
-        turn = _turn(image)
+        turn = turn_of(image)
         image.draft(None, (side, side))
-        seen = _over_white(image)
+        seen = over_white(image)
     return seen if turn is None else seen.transpose(turn)
 
 
