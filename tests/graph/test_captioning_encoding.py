@@ -197,7 +197,7 @@ def test_an_unknown_network_is_refused_with_a_guess():
         make_encoder(config_of(encoder="MobilNetV2"))
 
 
-def plain_objective(model, config, learner):
+def plain_objective(model, config, *_):
     """Judge by the loss alone: what is written is judged elsewhere, at a price."""
     loss = SmoothedCrossEntropy(config.label_smoothing)
     return Objective(loss, [], "value", validate=lambda trained, batches: {"value": next(rising)})

@@ -1,5 +1,6 @@
 """How a captioner is judged as it is trained, and how its bank is filled and weighed."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +23,7 @@ from pipelines.captioning.validation import (
 )
 from pipelines.corpus import Ragged, Shared, write_corpus
 from pipelines.evaluation.caption_cider import CiderD
+from pipelines.text.vocabulary import RESERVED, Vocabulary
 from tests.graph.tiny_captioners import PICTURES, WORDS, artifacts_of, config_of, model_of
 
 # Captions of five images, one to three each.
@@ -70,18 +72,37 @@ def captioner(tmp_path_factory):
     serving = CaptionServing(model, artifacts_of(config), config)
     pixels = serving.reader(tf.constant(PICTURES)).numpy()
     memory = serving.encoder(pixels, training=False)[0].numpy()
-    corpus = corpus_of(tmp_path_factory.mktemp("images"), pixels)
+    artifacts, corpus = artifacts_of(config), corpus_of(tmp_path_factory.mktemp("images"), pixels)
     return SimpleNamespace(**locals())
 
 
+def references(captioner, images=range(5)):
+    return references_of(captioner.corpus, "image", np.array(images), captioner.artifacts)
+
+
 def test_references_are_the_captions_of_each_image(captioner):
-    wanted = [[[str(word) for word in ids_of(text)] for text in texts] for texts in REFERENCES]
-    assert references_of(captioner.corpus, "image", np.arange(5)) == wanted
-    assert references_of(captioner.corpus, "image", [0, 2, 4]) == [wanted[at] for at in (0, 2, 4)]
+    wanted = [[text.split() for text in texts] for texts in REFERENCES]
+    assert references(captioner) == wanted
+    assert references(captioner, [0, 2, 4]) == [wanted[at] for at in (0, 2, 4)]
 
 
-def test_reserved_tokens_are_no_words():
-    assert words_of(np.array([2, 5, 1, 8, 3, 0, 0])) == ["5", "8"]
+@pytest.mark.parametrize(
+    ("level", "tokens", "words"),
+    [
+        ("word", ("man", ":", "Dark", "skin"), ["man", "dark", "skin"]),
+        ("char", ("a", "b", " ", "c"), ["ab", "c"]),
+        ("subword", ("\u2581sun", "flower", "\u2581in", ","), ["sunflower", "in"]),
+    ],
+)
+def test_words_are_those_of_the_report(level, tokens, words):
+    """Reserved tokens are none, and neither is punctuation."""
+    known = artifacts_of(config_of())
+    known = replace(
+        known,
+        vocabulary=Vocabulary((*RESERVED, *tokens)),
+        settings={**known.settings, "level": level},
+    )
+    assert words_of(np.array([2, 4, 5, 6, 7, 1, 3, 0, 0]), known) == words
 
 
 def test_no_more_images_are_judged_than_asked_for():
@@ -94,13 +115,13 @@ def test_what_is_written_is_judged_as_it_is_served(captioner):
     """By CIDEr-D of greedy captions, of all images or of some."""
     greedy = captioner.serving.endpoints()["greedy"].function
     texts = greedy(tf.constant(PICTURES))["caption"].numpy()
-    captions = [[str(word) for word in ids_of(text.decode())] for text in texts]
+    captions = [text.decode().split() for text in texts]
     assert any(captions)
     writer = writer_of(captioner.model, captioner.config, column="image", beams=1)
     for most, images in ((500, range(5)), (3, (0, 2, 4))):
-        judge = CiderD(references_of(captioner.corpus, "image", list(images)))
+        judge = CiderD(references(captioner, images))
         wanted = judge.score([captions[at] for at in images]).mean()
-        found = written_score(writer, captioner.corpus, "image", most)
+        found = written_score(writer, captioner.corpus, "image", most, captioner.artifacts)
         assert found == pytest.approx(wanted, rel=1e-6)
     assert wanted > 0
 
@@ -123,10 +144,12 @@ def test_the_best_epoch_is_the_one_that_writes_best(captioner, monkeypatch):
     told = {"loss": 1.5, "perplexity": 4.0}
     monkeypatch.setattr(validation, "evaluate_model", lambda judge, batches: dict(told))
     trained = learner(captioner.model, captioner.config)
-    objective = caption_objective(captioner.model, captioner.config, trained)
+    monkeypatch.setattr(validation, "written_score", lambda *given: asked.append(given) or 0.5)
+    asked = []
+    objective = caption_objective(captioner.model, captioner.config, trained, captioner.artifacts)
     found = objective.validate(trained, SimpleNamespace(corpus=captioner.corpus))
-    writer = writer_of(captioner.model, captioner.config, column="image", beams=1)
-    assert found == told | {"cider_d": written_score(writer, captioner.corpus, "image", 500)}
+    assert found == told | {"cider_d": 0.5}
+    assert asked[0][1:] == (captioner.corpus, "image", 500, captioner.artifacts)
     assert (objective.monitor, objective.better) == ("cider_d", "higher")
     assert objective.improves(0.2, 0.1)
 
@@ -168,6 +191,10 @@ def test_captions_of_one_image_share_its_features(captioner, monkeypatch):
     assert bank.settings["entries"] == 4
 
 
+def weigh(captioner):
+    weigh_votes(captioner.model, captioner.config, captioner.corpus, captioner.artifacts)
+
+
 CHOICES = [(0.0, 1.0, 0.0), (0.0, 1.0, 1.0), (0.5, 0.5, 1.0), (1.0, 0.05, 1.0)]
 
 
@@ -175,24 +202,25 @@ def test_votes_are_weighed_by_what_they_write(captioner, caplog, monkeypatch):
     monkeypatch.setattr(banking, "_choices", lambda: CHOICES)
     fill_bank(captioner.model, captioner.corpus)
     bank = captioner.model.get_layer("bank")
-    judge = CiderD(references_of(captioner.corpus, "image", np.arange(5)))
+    judge = CiderD(references(captioner))
     writer = writer_of(captioner.model, captioner.config, column="image", beams=4)
     ((summary, tokens, scores),) = written(writer, captioner.pixels, np.arange(5))
 
     def quality(vote):
         bank.set_vote(*vote)
         best = np.asarray(bank.rank(summary, tokens, scores)).argmax(axis=1)
-        return judge.score([words_of(tokens[row, at]) for row, at in enumerate(best)]).mean()
+        chosen = [tokens[row, at] for row, at in enumerate(best)]
+        return judge.score([words_of(text, captioner.artifacts) for text in chosen]).mean()
 
     found = [quality(vote) for vote in CHOICES]
     assert max(found) > found[0]  # the search's own order is not the best
     with caplog.at_level("INFO"):
-        weigh_votes(captioner.model, captioner.config, captioner.corpus)
+        weigh(captioner)
     np.testing.assert_allclose(bank.vote, CHOICES[int(np.argmax(found))], rtol=1e-6)
     assert f"CIDEr-D {max(found):.3f} on the validation split" in caplog.text
     serve = captioner.serving.endpoints()["serve"].function
     texts = serve(tf.constant(PICTURES))["caption"].numpy()
-    served = judge.score([[str(word) for word in ids_of(text.decode())] for text in texts])
+    served = judge.score([text.decode().split() for text in texts])
     assert served.mean() == pytest.approx(max(found), rel=1e-6)
 
 
@@ -200,7 +228,7 @@ def test_where_nothing_is_better_the_search_decides(captioner, monkeypatch):
     monkeypatch.setattr(banking, "_choices", lambda: [CHOICES[0], (0.0, 0.5, 0.0)])
     bank = captioner.model.get_layer("bank")
     bank.set_vote(1.0, 0.5, 1.0)
-    weigh_votes(captioner.model, captioner.config, captioner.corpus)
+    weigh(captioner)
     np.testing.assert_array_equal(bank.vote, CHOICES[0])
 
 
