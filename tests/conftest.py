@@ -11,6 +11,10 @@ from hypothesis import settings
 from tests.jax_process import JaxProcess
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Set before NumPy is imported: on busy cores threads of small products wait for each other, and
+# a solution of 200 equations took a hundred times as long as without them.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 ROOT = Path(__file__).resolve().parent.parent
