@@ -1,15 +1,18 @@
 """Every task, trained on its tiny sample, once a session."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import pytest
 from rich.console import Console
 
 from pipelines import pipeline
+from pipelines.export.process import ServingProcess
 from pipelines.registry import find_task, task_names
 from pipelines.stages import Stages
+from pipelines.task import Prepared
 from pipelines.workspace import Folders
 from tests.contract.samples import SAMPLES
 
@@ -22,15 +25,20 @@ class Case:
     source: str
     folders: Folders
     settings: dict[str, Any]
+    kept: dict[tuple, Prepared] = field(default_factory=dict)
 
     def task(self, **changes):
         task_type = find_task(self.name)
         return task_type(replace(task_type.config_type(**self.settings), **changes))
 
     def prepared(self, **changes):
-        return pipeline.prepare(
-            self.task(**changes), self.source, folders=self.folders, stages=quiet()
-        )
+        """The data ready to learn from: read once for all tests with the same changes."""
+        key = tuple(sorted(changes.items()))
+        if key not in self.kept:
+            self.kept[key] = pipeline.prepare(
+                self.task(**changes), self.source, folders=self.folders, stages=quiet()
+            )
+        return self.kept[key]
 
     def train(self, **changes) -> Path:
         return pipeline.train(
@@ -54,3 +62,16 @@ def case(request, tmp_path_factory):
 def version(case):
     """The first exported version of each task."""
     return case.train()
+
+
+@pytest.fixture(scope="session")
+def process(version):
+    """A fresh process that serves the version, for all tests of a task."""
+    with ServingProcess(version) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def kept_model(version):
+    """The Keras model that is kept beside the export."""
+    return keras.saving.load_model(version / "assets.extra" / "model.keras")

@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -12,7 +10,6 @@ import pytest
 
 from pipelines import assessment, pipeline
 from pipelines.errors import DataError, ExportError
-from pipelines.export.process import ServingProcess
 from pipelines.export.saved_model import compare_outputs
 from pipelines.feeding import predict_model
 from pipelines.padding import concatenate_padded
@@ -149,25 +146,22 @@ def test_the_report_scores_every_test_row_beside_its_baselines(case, version):
     )
 
 
-def test_the_export_answers_alike_at_two_batch_sizes_in_a_fresh_process(case, version):
+def test_the_export_answers_alike_at_two_batch_sizes_in_a_fresh_process(case, process):
     task = case.task()
     examples = list(case.prepared().splits.test)[:6]
-    with ServingProcess(version) as process:
-        endpoint = task.scored_endpoint
-        together = process.call(task.serve_inputs(examples), endpoint)
-        alone = [process.call(task.serve_inputs([example]), endpoint) for example in examples]
-        assert process.load_seconds() > 0
+    endpoint = task.scored_endpoint
+    together = process.call(task.serve_inputs(examples), endpoint)
+    alone = [process.call(task.serve_inputs([example]), endpoint) for example in examples]
+    assert process.load_seconds() > 0
     joined = {name: concatenate_padded([part[name] for part in alone]) for name in together}
     assert compare_outputs(together, joined).rows == 6
 
 
-def test_the_kept_keras_model_is_the_exported_one(case, version):
+def test_the_kept_keras_model_is_the_exported_one(case, kept_model, process):
     prepared = case.prepared()
     task = case.task()
-    kept = keras.saving.load_model(version / "assets.extra" / "model.keras")
-    with ServingProcess(version) as process:
-        served = assessment.served_outputs(task, prepared.splits.test, process)
-    compare_outputs(task.trained_outputs(kept, prepared), served)
+    served = assessment.served_outputs(task, prepared.splits.test, process)
+    compare_outputs(task.trained_outputs(kept_model, prepared), served)
 
 
 def test_a_run_that_fails_changes_nothing(case, version, monkeypatch):
@@ -184,10 +178,9 @@ def test_a_run_that_fails_changes_nothing(case, version, monkeypatch):
     assert sorted(path.name for path in version.parent.iterdir()) == before
 
 
-def test_one_seed_gives_the_same_weights(case, version):
+def test_one_seed_gives_the_same_weights(case, kept_model):
     again, _, _ = pipeline.fit(case.task(), case.prepared(), folders=case.folders, stages=quiet())
-    kept = keras.saving.load_model(version / "assets.extra" / "model.keras")
-    for one, other in zip(again.get_weights(), kept.get_weights(), strict=True):
+    for one, other in zip(again.get_weights(), kept_model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -217,9 +210,8 @@ def test_a_file_in_the_way_of_the_output_is_found_out_before_training(case, tmp_
         pipeline.train(case.task(), case.source, folders=blocked, stages=quiet())
 
 
-JAX_STEPS = """
+JAX_STEP = """
 import sys, pickle
-sys.modules["tensorflow"] = None  # training from an encoded cache needs no TensorFlow
 from pathlib import Path
 import numpy as np
 from pipelines.corpus import EncodedCorpus
@@ -246,26 +238,8 @@ def step(home):
     np.savez(home / "outputs.npz", *map(np.asarray, keras.tree.flatten(outputs)))
     model.save_weights(home / "model.weights.h5")
 
-for line in sys.stdin:
-    step(Path(line.strip()))
-    print("done", flush=True)
+step(Path(sys.argv[1]))
 """
-
-
-@pytest.fixture(scope="module")
-def jax_process(tmp_path_factory):
-    """One process with Keras on JAX for all tasks: it takes seconds to start."""
-    pytest.importorskip("jax")
-    log = tmp_path_factory.mktemp("jax") / "log.txt"
-    with log.open("w") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-c", JAX_STEPS],
-            env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
-        )  # fmt: skip
-    yield process, log
-    process.stdin.close()
-    process.wait()
 
 
 def test_a_step_under_jax_gives_tensorflow_the_same_model(case, jax_process, tmp_path):
@@ -276,10 +250,7 @@ def test_a_step_under_jax_gives_tensorflow_the_same_model(case, jax_process, tmp
     corpus = prepared.corpora["test"]
     content = (case.name, case.settings, str(corpus.folder))
     (tmp_path / "in.pickle").write_bytes(pickle.dumps(content))
-    process, log = jax_process
-    process.stdin.write(f"{tmp_path}\n")
-    process.stdin.flush()
-    assert process.stdout.readline() == "done\n", log.read_text()[-2000:]
+    jax_process.run(JAX_STEP, tmp_path)  # training from an encoded cache needs no TensorFlow
     _, model = fresh_model(case, prepared)
     model.load_weights(tmp_path / "model.weights.h5")
     batch = corpus.gather(np.arange(len(corpus)))
