@@ -61,6 +61,7 @@ def encode_documents(
     encode = tf.function(
         lambda texts: _numbers(tokenizer, texts),
         input_signature=[tf.TensorSpec([None], tf.string)],
+        autograph=False,
     )
     tokens = unknown = 0
     for texts in _batches(rows):

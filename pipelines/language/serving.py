@@ -162,7 +162,9 @@ def weigh_corpus(
     """Return what `serve` answers of an encoded corpus, by the model in this process."""
     serving = LanguageServing(model, artifacts)
     weigh = tf.function(
-        serving.weigh, input_signature=[tf.RaggedTensorSpec([None, None], tf.int32)]
+        serving.weigh,
+        input_signature=[tf.RaggedTensorSpec([None, None], tf.int32)],
+        autograph=False,
     )
     starts = range(0, len(corpus), rows)
     parts = [weigh(_with_end(corpus, start, start + rows)) for start in starts]

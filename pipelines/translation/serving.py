@@ -169,6 +169,7 @@ def translate_corpus(
     translate = tf.function(
         lambda ids: serving.translate_ids(ids),
         input_signature=[tf.RaggedTensorSpec([None, None], tf.int32)],
+        autograph=False,
     )
     column = corpus.ragged("source")
     lengths = column.lengths.astype(np.int64)
