@@ -268,6 +268,7 @@ def test_settings_out_of_range_are_refused(settings, message):
 LOADER = """
 import sys
 import numpy as np
+sys.modules.update(keras=None, jax=None)
 import tensorflow as tf
 given = np.load(sys.argv[2])
 images = [given[name].tobytes() for name in sorted(given.files)]
@@ -280,7 +281,9 @@ assert "pipelines" not in sys.modules
 def test_an_exported_reader_needs_tensorflow_alone(tmp_path):
     module = tf.Module()
     module.serve = tf.function(
-        lambda image: reader()(image), input_signature=[tf.TensorSpec([None], tf.string)]
+        lambda image: reader()(image),
+        input_signature=[tf.TensorSpec([None], tf.string)],
+        autograph=False,
     )
     tf.saved_model.save(module, str(tmp_path / "model"))
     files = samples() | {"png 16 bits": png16(4)[0], "long": encoded(drawn(99, 7), "PNG")}

@@ -28,6 +28,7 @@ def test_a_keras_model_keeps_its_tokenizer(tmp_path: Path):
 
 READER = """
 import json, sys
+sys.modules.update(keras=None, jax=None)
 import tensorflow as tf
 assert tf.strings.lower("I", encoding="utf-8").numpy() != b"i", "the locale had no effect"
 loaded = tf.saved_model.load(sys.argv[1])
