@@ -54,6 +54,8 @@ def weigh_votes(
 
     A search by probability alone is among the choices, and stays where nothing is better.
     """
+    if config.beam == 1:  # one hypothesis leaves nothing to choose
+        return
     bank, column = model.get_layer("bank"), column_of(corpus.names)
     values = corpus.shared(column).values
     images = evenly_spaced(len(values), WEIGHED)

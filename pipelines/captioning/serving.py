@@ -58,7 +58,8 @@ class CaptionServing:
         self.encoder = model.get_layer("encoder")
         self.reader, self.tokenizer = image_reader(artifacts), caption_tokenizer(artifacts)
         self.writer = TextWriter(model.get_layer("decoder"), self.tokenizer, config)
-        self.bank = model.get_layer("bank") if config.consensus else None
+        chooses = config.consensus and config.beam > 1
+        self.bank = model.get_layer("bank") if chooses else None
         # What all are compared with must be there: not the best hypothesis alone.
         self.search = self.writer.best if self.bank is None else self.writer.beams
 
@@ -147,12 +148,12 @@ class CaptionServing:
 
     def _write_of(self, read: Read, search: Search) -> dict[str, tf.Tensor]:
         limits = tf.fill(tf.shape(read[0])[:1], self.config.max_tokens - 1)  # BOS is not written
-        summary, bank = read[2], self.bank
-
-        def rank(tokens: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
-            return bank.rank(summary, tokens, scores) if bank is not None else scores
-
-        return self.writer.write(read, limits, search, rank)
+        bank = self.bank
+        if bank is None or search == self.writer.greedy:  # it finds one caption: there is no choice
+            return self.writer.write(read, limits, search)
+        return self.writer.write(
+            read, limits, search, lambda tokens, scores: bank.rank(read[2], tokens, scores)
+        )
 
 
 def _only(found: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
