@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from pipelines.captioning.artifacts import CaptionArtifacts
-from pipelines.captioning.captioner_config import CaptionerConfig
+from pipelines.captioning.captioner_config import CaptionerConfig, Fit
 from pipelines.captioning.flips import may_flip
 from pipelines.captioning.image_side import encoder_fingerprint, frozen_features
 from pipelines.corpus import Chunk, Ragged, Shared
@@ -75,7 +76,12 @@ def caption_tokenizer(artifacts: CaptionArtifacts) -> Tokenizer:
 
 def image_reader(artifacts: CaptionArtifacts) -> ImageReader:
     """Make the function from the bytes of images to pixels."""
-    return ImageReader(artifacts.settings["size"], artifacts.settings["fit"])
+    return _reader(artifacts.settings["size"], artifacts.settings["fit"])
+
+
+@lru_cache(maxsize=1)  # its graph takes seconds to trace, and every split would trace it anew
+def _reader(size: int, fit: Fit) -> ImageReader:
+    return ImageReader(size, fit)
 
 
 def encode_images(
