@@ -29,7 +29,7 @@ def run(folders):
     ready = pipeline.prepare(task, "verses", folders=folders, stages=stages)
     model, trainer, result = pipeline.fit(task, ready, folders=folders, stages=stages)
     trainer.discard()
-    greedy = tf.function(task.endpoints(model, ready.artifacts)["greedy"].function)
+    greedy = tf.function(task.endpoints(model, ready.artifacts)["greedy"].function, autograph=False)
     pairs = list(ready.splits.test)[:: len(ready.splits.test) // SCORED][:SCORED]
     answer = greedy(tf.constant([pair.source for pair in pairs]))
     outputs = {
