@@ -185,6 +185,10 @@ class EncodedCorpus:
         """Return a shared feature whole, still on disk: its values, and each row's place."""
         return Shared(self._maps[name], self._places[name])
 
+    def shared_values(self, name: str, places: np.ndarray) -> np.ndarray:
+        """Return some values of a shared feature, [len(places), ...]."""
+        return self._read_rows(name, places)
+
     def ragged(self, name: str) -> Ragged:
         """Return a ragged feature whole: all values and the row lengths."""
         return Ragged(np.asarray(self._maps[name]), self.lengths(name))
@@ -200,9 +204,10 @@ class EncodedCorpus:
             return self._gather_ragged(name, rows)
         if kind == "windows":
             return self._gather_windows(name, rows)
+        return self._read_rows(name, self._places[name][rows] if kind == "shared" else rows)
+
+    def _read_rows(self, name: str, rows: np.ndarray) -> np.ndarray:
         values = self._maps[name]
-        if kind == "shared":
-            rows = self._places[name][rows]
         self._forget_now_and_then(len(rows) * (1 + values[:1].nbytes // MAPPED_AT_ONCE))
         return np.asarray(values[rows])
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pipelines.captioning.artifacts import CaptionArtifacts
 from pipelines.captioning.captioner_config import CaptionerConfig
 from pipelines.captioning.predict_options import CaptionPredictOptions
+from pipelines.config import require
 from pipelines.datasets.captions import (
     CaptionedImage,
     CaptionOptions,
@@ -47,6 +48,9 @@ REQUEST_ROWS = 32  # a photograph may have several megabytes
 @dataclass(frozen=True, kw_only=True)
 class CaptioningConfig(CaptionerConfig, CaptionOptions):
     """Settings of the captioning task."""
+
+    test_share: float = 0.2
+    """Share of the images to set aside for the test, if the source brings no such split."""
 
     def reading(self) -> CaptionOptions:
         """Return the options of the reader."""
@@ -78,9 +82,12 @@ class Captioning(Task[CaptionedImage, CaptioningConfig]):
 
     def begin(self) -> None:
         """Find out before anything is read whether the weights of the encoder are there."""
-        from pipelines.captioning.image_side import make_encoder
+        given = self.config.encoder_weights
+        known = given in ("", "imagenet") or Path(given).expanduser().exists()
+        require(known, "encoder_weights", given, "a file, a version's folder, or imagenet")
+        if given:
+            from pipelines.captioning.image_side import make_encoder
 
-        if self.config.encoder_weights or self.config.encoder != "compact":
             make_encoder(self.config)
 
     def load_data(self, source: str, folders: Folders) -> Splits[CaptionedImage]:

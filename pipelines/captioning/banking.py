@@ -44,7 +44,7 @@ def fill_bank(model: keras.Model, corpus: EncodedCorpus) -> None:
     written = corpus.gather(rows, ["caption_out"])["caption_out"]
     captions = np.zeros((entries, bank.settings["longest"]), np.int32)
     captions[:, : written.shape[1]] = written
-    bank.fill(_summaries(model, shared.values, images, column)[back], captions)
+    bank.fill(_summaries(model, corpus, images, column)[back], captions)
 
 
 def weigh_votes(
@@ -57,10 +57,9 @@ def weigh_votes(
     if config.beam == 1:  # one hypothesis leaves nothing to choose
         return
     bank, column = model.get_layer("bank"), column_of(corpus.names)
-    values = corpus.shared(column).values
-    images = evenly_spaced(len(values), WEIGHED)
+    images = evenly_spaced(len(corpus.shared(column).values), WEIGHED)
     writer = writer_of(model, config, column=column, beams=config.beam)
-    found = list(written(writer, values, images))
+    found = list(written(writer, corpus, column, images))
     judge = CiderD(references_of(corpus, column, images, artifacts))
     quality = _qualities(found, judge, artifacts)
     alike = [bank.likenesses(summary, tokens) for summary, tokens, _ in found]
@@ -87,11 +86,13 @@ def _choices() -> list[tuple[float, float, float]]:
     return [(0.0, 1.0, 0.0), *itertools.product(SHARES, SHARPNESSES, TEMPERATURES[1:])]
 
 
-def _summaries(model: keras.Model, values: Any, images: np.ndarray, column: str) -> np.ndarray:
+def _summaries(
+    model: keras.Model, corpus: EncodedCorpus, images: np.ndarray, column: str
+) -> np.ndarray:
     """Return what the encoder sees in some images, float32[N, C]."""
     encoder, parts = model.get_layer("encoder"), []
     for start in range(0, len(images), ROWS):
-        block = np.asarray(values[images[start : start + ROWS]])
+        block = corpus.shared_values(column, images[start : start + ROWS])
         memory = encoder(block, training=False)[0] if column == "image" else block
         summary = read_of(ops.convert_to_tensor(memory))[2]
         parts.append(np.asarray(ops.convert_to_numpy(summary), np.float32))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pipelines.captioning.networks import require_network
 from pipelines.config import require
 from pipelines.text.decoder_config import AttentionKind, DecoderConfig
 
@@ -123,6 +124,8 @@ class CaptionerConfig(DecoderConfig):
     def _check_encoder(self) -> None:
         needs = bool(self.encoder_weights) or not self.frozen
         require(needs, "frozen", True, "given with --encoder-weights: there is nothing to keep")
+        if self.encoder != COMPACT:
+            require_network(self.encoder)
         tuned = self.fine_tune_epochs
         require(tuned >= 0, "fine_tune_epochs", tuned, "0 (none) or more")
         require(not tuned or self.frozen, "fine_tune_epochs", tuned, "0 without --frozen")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,9 @@ def make_encoder(config: CaptionerConfig) -> keras.layers.Layer:
             seed=config.seed,
             name="encoder",
         )
-    weights = "" if kept else config.encoder_weights
-    return PretrainedEncoder(config.encoder, weights=weights, name="encoder")
+    settings = {"network": config.encoder, "weights": config.encoder_weights, "name": "encoder"}
+    # What a version keeps is assigned by `start_encoder`: there is no file of weights to read.
+    return PretrainedEncoder.from_config(settings) if kept else PretrainedEncoder(**settings)
 
 
 def start_encoder(encoder: keras.layers.Layer, config: CaptionerConfig) -> None:
@@ -95,6 +97,8 @@ def encoder_fingerprint(config: CaptionerConfig) -> str:
     return weights_fingerprint(config.encoder, config.encoder_weights)
 
 
+# Every split is encoded by one network: a new one would be built and traced each time.
+@lru_cache(maxsize=1)
 def frozen_features(config: CaptionerConfig) -> Callable[[np.ndarray], np.ndarray]:
     """Return a function from pixels uint8[N, S, S, 3] to the maps of the frozen encoder.
 

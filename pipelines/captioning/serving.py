@@ -13,6 +13,7 @@ from pipelines.captioning.artifacts import CaptionArtifacts
 from pipelines.captioning.captioner import read_of
 from pipelines.captioning.captioner_config import CaptionerConfig
 from pipelines.captioning.encoding import caption_tokenizer, image_reader
+from pipelines.captioning.validation import column_of
 from pipelines.corpus import EncodedCorpus
 from pipelines.export.row_blocks import in_blocks
 from pipelines.export.saved_model import Endpoint
@@ -170,16 +171,16 @@ def caption_corpus(
 ) -> dict[str, np.ndarray]:
     """Caption the images of an encoded corpus by the model in this process, in their order."""
     serving = CaptionServing(model, artifacts, config)
-    seen = "image" in corpus.names  # else the features of an encoder that stayed as it was
-    values = corpus.shared("image" if seen else "features").values
+    column = column_of(corpus.names)
+    images = np.arange(len(corpus.shared(column).values))
 
     def captions(block: tf.Tensor) -> dict[str, tf.Tensor]:
-        memory = serving.encoder(block, training=False)[0] if seen else block
+        memory = serving.encoder(block, training=False)[0] if column == "image" else block
         return serving.memory_captions(memory)
 
     answer = tf.function(captions, reduce_retracing=True, autograph=False)
-    starts = range(0, len(values), BLOCK_ROWS)
-    parts = [answer(tf.constant(values[start : start + BLOCK_ROWS])) for start in starts]
+    blocks = [images[start : start + BLOCK_ROWS] for start in range(0, len(images), BLOCK_ROWS)]
+    parts = [answer(tf.constant(corpus.shared_values(column, block))) for block in blocks]
     joined = {
         name: np.concatenate([part[name].numpy() for part in parts])
         for name in ("caption", "score")

@@ -96,16 +96,19 @@ def writer_of(
     return writer
 
 
-def written(writer: keras.Model, values: Any, images: np.ndarray) -> Iterator[list[np.ndarray]]:
+def written(
+    writer: keras.Model, corpus: EncodedCorpus, column: str, images: np.ndarray
+) -> Iterator[list[np.ndarray]]:
     """Yield summaries, tokens and scores of some images, a block at a time.
 
     Args:
         writer: of `writer_of`.
-        values: what it reads, of all images.
+        corpus: encoded images.
+        column: what the writer reads.
         images: numbers of those to read, rising.
     """
     for start in range(0, len(images), ROWS):
-        block = np.asarray(values[images[start : start + ROWS]])
+        block = corpus.shared_values(column, images[start : start + ROWS])
         yield [np.asarray(part) for part in writer.predict_on_batch(block)]
 
 
@@ -151,9 +154,9 @@ def written_score(
         most: images, evenly drawn.
         artifacts: tell which words tokens stand for.
     """
-    values = corpus.shared(column).values
-    images = evenly_spaced(len(values), most)
-    tokens = [row[0] for _, block, _ in written(writer, values, images) for row in block]
+    images = evenly_spaced(len(corpus.shared(column).values), most)
+    found = written(writer, corpus, column, images)
+    tokens = [row[0] for _, block, _ in found for row in block]
     judge = CiderD(references_of(corpus, column, images, artifacts))
     return float(np.mean(judge.score([words_of(row, artifacts) for row in tokens])))
 

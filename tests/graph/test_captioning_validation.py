@@ -132,7 +132,7 @@ def test_above_a_frozen_encoder_the_same_is_written(captioner, tmp_path):
     found = []
     for column, source in (("image", captioner.corpus), ("features", corpus)):
         writer = writer_of(captioner.model, captioner.config, column=column, beams=4)
-        found.append(list(written(writer, source.shared(column).values, np.arange(5))))
+        found.append(list(written(writer, source, column, np.arange(5))))
     for one, other in zip(*(parts[0] for parts in found), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4)
     np.testing.assert_allclose(found[0][0][0], captioner.memory.mean(axis=1), rtol=1e-4)
@@ -204,7 +204,7 @@ def test_votes_are_weighed_by_what_they_write(captioner, caplog, monkeypatch):
     bank = captioner.model.get_layer("bank")
     judge = CiderD(references(captioner))
     writer = writer_of(captioner.model, captioner.config, column="image", beams=4)
-    ((summary, tokens, scores),) = written(writer, captioner.pixels, np.arange(5))
+    ((summary, tokens, scores),) = written(writer, captioner.corpus, "image", np.arange(5))
 
     def quality(vote):
         bank.set_vote(*vote)

@@ -13,7 +13,7 @@ from pipelines.datasets.captions_options import CaptionedImage
 from pipelines.datasets.rows import Rows
 from pipelines.text.vocabulary import EOS, RESERVED, Vocabulary
 
-WORDS = Vocabulary((*RESERVED, "a", "red", "green", "dog", "cup", "sees", "."))
+WORDS = Vocabulary((*RESERVED, "a", "red", "green", "dog", "cup", "sees", "blue"))
 CAPTIONS = np.array([[4, 5, 7, 3, 0], [4, 6, 8, 3, 0], [5, 7, 9, 8, 3], [6, 8, 3, 0, 0]], np.int32)
 
 

@@ -125,6 +125,7 @@ def test_rows_that_share_a_value_come_back_with_it_and_keep_it_once(tmp_path):
     whole = encoded.shared("image")
     np.testing.assert_array_equal(whole.values, images)
     np.testing.assert_array_equal(whole.places, [0, 0, 1, 2, 2])
+    np.testing.assert_array_equal(encoded.shared_values("image", np.array([2, 0])), images[[2, 0]])
     assert (tmp_path / "corpus" / "image.bin").stat().st_size == images.nbytes
 
 

@@ -10,6 +10,7 @@ from pipelines.captioning.artifacts import CaptionArtifacts
 from pipelines.captioning.captioner_config import CaptionerConfig
 from pipelines.captioning.predict_options import CaptionPredictOptions
 from pipelines.errors import ConfigError
+from pipelines.registry import find_task
 from pipelines.text.decoder_config import DecoderConfig
 from pipelines.text.vocabulary import RESERVED, Vocabulary
 
@@ -143,3 +144,20 @@ def test_no_captions_are_none_again(tmp_path):
 )
 def test_rows_are_encoded_anew_where_that_would_change_them(changes):
     assert artifacts(**changes).fingerprint() != artifacts().fingerprint()
+
+
+def test_a_network_is_known_without_keras():
+    assert "'Resnet5O'; did you mean 'ResNet50'?; it must be compact or one of " in refused(
+        {"encoder": "Resnet5O"}
+    )
+    assert CaptionerConfig(encoder="mobilenetv2").encoder == "mobilenetv2"
+
+
+def test_weights_that_are_nowhere_are_missed_before_anything_is_read(tmp_path):
+    task = find_task("captioning")
+    missing = str(tmp_path / "gone.h5")
+    for settings in ({"encoder": "MobileNetV2"}, {}):
+        with pytest.raises(
+            ConfigError, match="--encoder-weights is '.*gone.h5'; it must be a file"
+        ):
+            task(task.config_type(encoder_weights=missing, **settings)).begin()
