@@ -49,6 +49,16 @@ REQUEST_ROWS = 32  # a photograph may have several megabytes
 class CaptioningConfig(CaptionerConfig, CaptionOptions):
     """Settings of the captioning task."""
 
+    # Scenes vary by themselves: things are small, their places count, and neighbours mislead where
+    # every combination is new.
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "scenes": {
+            "image_size": 96, "epochs": 70, "patience": 70, "consensus": False, "beam": 3,
+            "label_smoothing": 0.02, "output_dropout": 0.1, "input_dropout": 0.0,
+            "memory_dropout": 0.05, "shift": 0.0, "zoom": 0.0, "rotation": 0.0, "brightness": 0.1,
+        },
+    }  # fmt: skip
+
     test_share: float = 0.2
     """Share of the images to set aside for the test, if the source brings no such split."""
 

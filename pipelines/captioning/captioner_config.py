@@ -89,8 +89,8 @@ class CaptionerConfig(DecoderConfig):
     flip: bool = True
     """Mirror images, if nothing in their captions forbids it: sides, letters, flags, clocks."""
 
-    epochs: int = 120
-    patience: int = 40
+    epochs: int = 20
+    patience: int = 20
     rows_per_epoch: int = 4_000
     """Captions drawn anew for every epoch; sets with fewer are read whole."""
     batch_tokens: int = 512
