@@ -7,12 +7,10 @@ killed and resumed ends with the weights of a run that was not.
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import keras
@@ -23,6 +21,7 @@ from pipelines.config import RunConfig
 from pipelines.errors import TrainingError
 from pipelines.evaluation.scores import Better
 from pipelines.feeding import as_dataset, evaluate_model
+from pipelines.interrupts import DeferInterrupt
 from pipelines.layers.gradient_gate import check_unfreezing, unfreeze
 from pipelines.optimizing import compile_model, is_averaging_due, optimizer_of, plateau_rate
 from pipelines.progress import TrainingProgress
@@ -151,7 +150,7 @@ class Trainer:
         resumed = self.state.epoch if self.state.epoch or self.state.batch else None
         with (
             self.progress.running(self.config.epochs, train.tokens),
-            _DeferInterrupt() as interrupt,
+            DeferInterrupt() as interrupt,
         ):
             while not self._finished():
                 self._epoch(train, valid, interrupt)
@@ -176,7 +175,7 @@ class Trainer:
         """Return the validation values of all epochs so far."""
         return [row[f"valid_{self.objective.monitor}"] for row in self.state.history]
 
-    def _epoch(self, train: Batches, valid: Batches, interrupt: _DeferInterrupt) -> None:
+    def _epoch(self, train: Batches, valid: Batches, interrupt: DeferInterrupt) -> None:
         self._set_out()
         plan = train.epoch(self.state.epoch, start=self.state.batch)
         started = time.perf_counter()
@@ -262,7 +261,7 @@ class Trainer:
 class _Watcher(keras.callbacks.Callback):
     """Shows progress, saves the state now and then, and heeds Ctrl-C between two batches."""
 
-    def __init__(self, trainer: Trainer, plan: EpochPlan, interrupt: _DeferInterrupt) -> None:
+    def __init__(self, trainer: Trainer, plan: EpochPlan, interrupt: DeferInterrupt) -> None:
         super().__init__()
         self._trainer, self._interrupt = trainer, interrupt
         self._saved = self._started = time.monotonic()
@@ -292,25 +291,3 @@ class _Watcher(keras.callbacks.Callback):
         self.loss = float((logs or {})["loss"])
         if optimizer_of(self._trainer.model).averaging:  # `fit` puts the average in their place
             self.trained = snapshot_weights(self._trainer.model)
-
-
-class _DeferInterrupt:
-    """Turns the first Ctrl-C into a flag read between two batches; the second acts at once."""
-
-    asked = False
-
-    def __enter__(self) -> _DeferInterrupt:
-        try:
-            self._previous: Any = signal.signal(signal.SIGINT, self._note)
-        except ValueError:  # not in the main thread, as in some notebooks: leave signals alone
-            self._previous = None
-        return self
-
-    def _note(self, *_: int | FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-
-    def __exit__(self, *_: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)

@@ -28,7 +28,7 @@ from pipelines.datasets.captions import (
 )
 from pipelines.datasets.captions_checks import check_captions
 from pipelines.datasets.findings import Finding
-from pipelines.datasets.rows import Rows
+from pipelines.datasets.rows import Rows, evenly
 from pipelines.datasets.splits import Splits
 from pipelines.options import PredictOptions
 from pipelines.progress import FetchProgress
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pipelines.workspace import Folders
 
 REQUEST_ROWS = 32  # a photograph may have several megabytes
+COMPARED_IMAGES = 20_000  # most training images that neighbours are looked for among
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,12 +231,12 @@ class Captioning(Task[CaptionedImage, CaptioningConfig]):
             nearest_by_pixel,
         )
 
-        train, test = splits.train, splits.test
-        known, seen = (features_of(predict, rows, self.serve_inputs) for rows in (train, test))
-        captions = [row.captions for row in train]
+        test, compared = splits.test, evenly(splits.train, COMPARED_IMAGES)
+        known, seen = (features_of(predict, rows, self.serve_inputs) for rows in (compared, test))
+        captions = [row.captions for row in compared]
         return {
-            MOST_COMMON: most_common(train, test),
-            BY_PIXEL: nearest_by_pixel(train, test),
+            MOST_COMMON: most_common(splits.train, test),
+            BY_PIXEL: nearest_by_pixel(compared, test),
             BY_FEATURE: nearest_by_feature(known, captions, seen),
         }
 
