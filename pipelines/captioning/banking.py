@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -24,13 +25,13 @@ from pipelines.captioning.validation import (
 )
 from pipelines.corpus import EncodedCorpus
 from pipelines.evaluation.caption_cider import CiderD
-from pipelines.layers.caption_bank import Likenesses
+from pipelines.layers.caption_bank import CaptionBank, Likenesses
 
 WEIGHED = 2_000  # most validation images the votes are set on
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 SHARPNESSES = (0.05, 0.15, 0.5, 1.5)
-LEAST_GAIN = 1e-9  # equal scores differ by rounding; the first choice then stays
 TEMPERATURES = (0.0, 0.3, 1.0, 3.0)
+Vote = tuple[float, float, float]  # share, sharpness and temperature, as the bank takes them
 _log = logging.getLogger(__name__)
 
 
@@ -41,9 +42,9 @@ def fill_bank(model: keras.Model, corpus: EncodedCorpus) -> None:
     rows = np.linspace(0, len(corpus) - 1, entries).astype(np.int64)
     shared = corpus.shared(column)
     images, back = np.unique(np.asarray(shared.places)[rows], return_inverse=True)
-    written = corpus.gather(rows, ["caption_out"])["caption_out"]
+    known = corpus.gather(rows, ["caption_out"])["caption_out"]
     captions = np.zeros((entries, bank.settings["longest"]), np.int32)
-    captions[:, : written.shape[1]] = written
+    captions[:, : known.shape[1]] = known
     bank.fill(_summaries(model, corpus, images, column)[back], captions)
 
 
@@ -61,27 +62,34 @@ def weigh_votes(
     writer = writer_of(model, config, column=column, beams=config.beam)
     found = list(written(writer, corpus, column, images))
     judge = CiderD(references_of(corpus, column, images, artifacts))
-    quality = _qualities(found, judge, artifacts)
+    score, vote = _best_vote(bank, found, _qualities(found, judge, artifacts))
+    bank.set_vote(*vote)
+    _log.info(
+        "neighbours have %.2f of the say (sharpness %.2f, temperature %.1f): CIDEr-D %.3f on the "
+        "validation split", *vote, score,
+    )  # fmt: skip
+
+
+def _best_vote(
+    bank: CaptionBank, found: Sequence[Sequence[np.ndarray]], quality: np.ndarray
+) -> tuple[float, Vote]:
+    """Return the mean quality, float64[N, K], of what the best vote chooses, and that vote.
+
+    `found` are summaries, tokens and scores of N images, a block after the other.
+    """
     alike = [bank.likenesses(summary, tokens) for summary, tokens, _ in found]
     joined = Likenesses(*(ops.concatenate(parts) for parts in zip(*alike, strict=True)))
     scores = np.concatenate([scores for _, _, scores in found])
-    best: tuple[float, tuple[float, float, float]] | None = None
+    results: list[tuple[float, Vote]] = []
     for vote in _choices():
         bank.set_vote(*vote)
-        chosen = np.asarray(ops.argmax(bank.weighed(joined, scores), axis=1))
-        score = float(quality[np.arange(len(chosen)), chosen].mean())
-        if best is None or score > best[0] + LEAST_GAIN:
-            best = score, vote
-    if best is not None:
-        bank.set_vote(*best[1])
-        share, sharpness, temperature = best[1]
-        _log.info(
-            "neighbours have %.2f of the say (sharpness %.2f, temperature %.1f): CIDEr-D %.3f on "
-            "the validation split", share, sharpness, temperature, best[0],
-        )  # fmt: skip
+        chosen = np.asarray(ops.convert_to_numpy(ops.argmax(bank.weighed(joined, scores), axis=1)))
+        # Equal qualities differ by rounding, and the first choice shall then stay.
+        results.append((round(float(quality[np.arange(len(chosen)), chosen].mean()), 9), vote))
+    return max(results, key=lambda result: result[0])
 
 
-def _choices() -> list[tuple[float, float, float]]:
+def _choices() -> list[Vote]:
     """Return shares, sharpnesses and temperatures to try: the search's own order first."""
     return [(0.0, 1.0, 0.0), *itertools.product(SHARES, SHARPNESSES, TEMPERATURES[1:])]
 
