@@ -20,7 +20,7 @@ logging.getLogger("tensorflow").setLevel(logging.ERROR)
 ROOT = Path(__file__).resolve().parent.parent
 
 # A run of the tests is to be repeated by the next; `make fuzz` draws other examples every time.
-settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=40)
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=25)
 settings.register_profile("fuzz", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
