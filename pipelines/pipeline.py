@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pipelines.training import TrainingResult
 
-ENCODING_VERSION = 2  # raise when `Task.encode` or the corpus layout changes its output
+ENCODING_VERSION = 3  # raise when `Task.encode` or the corpus layout changes its output
 
 
 def train(

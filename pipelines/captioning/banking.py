@@ -19,6 +19,7 @@ from pipelines.captioning.validation import (
     column_of,
     evenly_spaced,
     references_of,
+    shares_of,
     words_of,
     writer_of,
     written,
@@ -51,7 +52,7 @@ def fill_bank(model: keras.Model, corpus: EncodedCorpus) -> None:
 def weigh_votes(
     model: keras.Model, config: CaptionerConfig, corpus: EncodedCorpus, artifacts: CaptionArtifacts
 ) -> None:
-    """Choose who has how much say by CIDEr-D on the validation split.
+    """Choose who has how much say by CIDEr-D on the validation split, each group counting once.
 
     A search by probability alone is among the choices, and stays where nothing is better.
     """
@@ -62,7 +63,9 @@ def weigh_votes(
     writer = writer_of(model, config, column=column, beams=config.beam)
     found = list(written(writer, corpus, column, images))
     judge = CiderD(references_of(corpus, column, images, artifacts))
-    score, vote = _best_vote(bank, found, _qualities(found, judge, artifacts))
+    shares = shares_of(corpus, column, images)
+    quality = _qualities(found, judge, artifacts) * (shares / shares.mean())[:, None]
+    score, vote = _best_vote(bank, found, quality)
     bank.set_vote(*vote)
     _log.info(
         "neighbours have %.2f of the say (sharpness %.2f, temperature %.1f): CIDEr-D %.3f on the "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -91,11 +92,12 @@ def encode_images(
 
     The columns are "image" uint8[N, S, S, 3], or "features" float32[N, P, C] above a frozen encoder
     (both if it is fine-tuned later), "caption_in" (BOS first), "caption_out" (EOS last) and
-    "flippable", 1 where a mirror image keeps its captions true.
+    "flippable", 1 where a mirror image keeps its captions true, and "share", 1 over the number of
+    images of the split in an image's group.
     """
     reader, tokenizer = image_reader(artifacts), caption_tokenizer(artifacts)
     features = frozen_features(config) if config.frozen else None
-    cut = 0
+    cut, sizes = 0, Counter(row.group for row in rows)
     for chunk in rows.chunks(CHUNK_ROWS):
         pixels = np.concatenate(list(read_images([row.path for row in chunk], reader)))
         counts = np.array([len(row.captions) for row in chunk])
@@ -108,6 +110,8 @@ def encode_images(
             columns["image"] = Shared(pixels, places)
         flippable = [may_flip(row.captions) for row in chunk]
         columns["flippable"] = np.repeat(np.array(flippable, np.float32), counts)
+        shares = [1 / sizes[row.group] if row.group else 1.0 for row in chunk]
+        columns["share"] = np.repeat(np.array(shares, np.float32), counts)
         yield columns
     if cut:
         _log.warning(

@@ -145,7 +145,10 @@ def caption_objective(
 def written_score(
     writer: keras.Model, corpus: EncodedCorpus, column: str, most: int, artifacts: CaptionArtifacts
 ) -> float:
-    """Return CIDEr-D of what a model writes about images of a corpus.
+    """Return CIDEr-D of what a model writes about images of a corpus, each group counting once.
+
+    A group may have dozens of variants of one picture; chosen by their mean, an early epoch that
+    says the same of all people would win.
 
     Args:
         writer: of `writer_of`.
@@ -158,7 +161,14 @@ def written_score(
     found = written(writer, corpus, column, images)
     tokens = [row[0] for _, block, _ in found for row in block]
     judge = CiderD(references_of(corpus, column, images, artifacts))
-    return float(np.mean(judge.score([words_of(row, artifacts) for row in tokens])))
+    scores = judge.score([words_of(row, artifacts) for row in tokens])
+    return float(np.average(scores, weights=shares_of(corpus, column, images)))
+
+
+def shares_of(corpus: EncodedCorpus, column: str, images: np.ndarray) -> np.ndarray:
+    """Return how much each of some images of a corpus counts, float32[N]."""
+    places = np.asarray(corpus.shared(column).places)
+    return corpus.column("share")[np.searchsorted(places, images, side="left")]
 
 
 def column_of(names: Collection[str]) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,6 +21,8 @@ from pipelines.captioning.image_side import (
 )
 from pipelines.captioning.serving import CaptionServing
 from pipelines.corpus import write_corpus
+from pipelines.datasets.captions_options import CaptionedImage
+from pipelines.datasets.rows import Rows
 from pipelines.errors import ConfigError
 from pipelines.layers.sequence_losses import SmoothedCrossEntropy
 from pipelines.phases import fit_phases
@@ -83,7 +86,7 @@ def test_a_row_is_a_caption_and_its_image_is_stored_once(rows, tmp_path, monkeyp
     """Also where a split is encoded in several parts."""
     monkeypatch.setattr(encoding, "CHUNK_ROWS", 2)
     corpus = encoded(rows, config_of(), tmp_path)
-    assert corpus.names == ["caption_in", "caption_out", "image", "flippable"]
+    assert corpus.names == ["caption_in", "caption_out", "image", "flippable", "share"]
     pairs = corpus.gather(np.arange(6), ["caption_in", "caption_out"])
     np.testing.assert_array_equal(
         pairs["caption_in"][:4], [[2, 4, 5, 7, 0, 0], [2, 4, 7, 9, 10, 0], [2, 6, 8, 0, 0, 0],
@@ -97,6 +100,19 @@ def test_a_row_is_a_caption_and_its_image_is_stored_once(rows, tmp_path, monkeyp
     np.testing.assert_array_equal(shared.places, [0, 0, 1, 2, 2, 2])
     # A mirror image would make one of its captions false, so none of its rows may be mirrored.
     np.testing.assert_array_equal(corpus.column("flippable"), [1, 1, 1, 0, 0, 0])
+    np.testing.assert_array_equal(corpus.column("share"), np.ones(6))
+
+
+def test_variants_of_one_picture_count_together_as_one(rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(encoding, "CHUNK_ROWS", 2)  # their number is known before the last is seen
+    first, second, third = rows
+    variants = [
+        replace(first, group="dog"),
+        replace(second, group="cup"),
+        replace(third, group="dog"),
+    ]
+    corpus = encoded(Rows.of(CaptionedImage, variants), config_of(), tmp_path)
+    np.testing.assert_array_equal(corpus.column("share"), [0.5, 0.5, 1, 0.5, 0.5, 0.5])
 
 
 def files():
