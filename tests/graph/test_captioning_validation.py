@@ -227,7 +227,7 @@ def test_votes_are_weighed_by_what_they_write(captioner, caplog, monkeypatch):
     serve = captioner.serving.endpoints()["serve"].function
     texts = serve(tf.constant(PICTURES))["caption"].numpy()
     served = judge.score([text.decode().split() for text in texts])
-    assert served.mean() == pytest.approx(max(found), rel=1e-6)
+    assert np.average(served, weights=SHARES) == pytest.approx(max(found), rel=1e-6)
 
 
 def test_where_nothing_is_better_the_search_decides(captioner, monkeypatch):
