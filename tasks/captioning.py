@@ -161,7 +161,7 @@ class Captioning(Task[CaptionedImage, CaptioningConfig]):
         return captioner.learner(model, self.config)
 
     def objective(self, model: keras.Model, artifacts: CaptionArtifacts) -> Objective:
-        """Return smoothed cross-entropy; CIDEr-D of what is written chooses the best epoch."""
+        """Return smoothed cross-entropy; next words told rightly choose the best epoch."""
         from pipelines.captioning.validation import caption_objective
 
         return caption_objective(model, self.config, self.training_model(model), artifacts)

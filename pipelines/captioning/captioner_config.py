@@ -70,8 +70,8 @@ class CaptionerConfig(DecoderConfig):
     bank: int = 20_000
     """Most training captions to keep in the model for that."""
     monitored: int = 500
-    """Most validation images that are captioned after every epoch; CIDEr-D chooses the best,
-    variants of one picture counting together as one."""
+    """Most validation images that are captioned after every epoch, to show CIDEr-D; variants of one
+    picture count together as one."""
 
     augmentation: bool = True
     """Vary images in training, in ways that leave their captions true."""
@@ -90,8 +90,8 @@ class CaptionerConfig(DecoderConfig):
     flip: bool = True
     """Mirror images, if nothing in their captions forbids it: sides, letters, flags, clocks."""
 
-    epochs: int = 60
-    patience: int = 60
+    epochs: int = 20
+    patience: int = 20
     rows_per_epoch: int = 4_000
     """Captions drawn anew for every epoch; sets with fewer are read whole."""
     batch_tokens: int = 512
