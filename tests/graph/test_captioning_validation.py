@@ -144,7 +144,7 @@ def test_above_a_frozen_encoder_the_same_is_written(captioner, tmp_path):
     assert found[0][0][1].shape[:2] == (5, 4)
 
 
-def test_the_best_epoch_is_the_one_that_writes_best(captioner, monkeypatch):
+def test_next_words_told_rightly_choose_the_epoch_and_what_is_written_is_shown(captioner, monkeypatch):
     """Beside it stands how probable the captions of the split are."""
     told = {"loss": 1.5, "perplexity": 4.0}
     monkeypatch.setattr(validation, "evaluate_model", lambda judge, batches: dict(told))
@@ -155,7 +155,7 @@ def test_the_best_epoch_is_the_one_that_writes_best(captioner, monkeypatch):
     found = objective.validate(trained, SimpleNamespace(corpus=captioner.corpus))
     assert found == told | {"cider_d": 0.5}
     assert asked[0][1:] == (captioner.corpus, "image", 500, captioner.artifacts)
-    assert (objective.monitor, objective.better) == ("cider_d", "higher")
+    assert (objective.monitor, objective.better) == ("accuracy", "higher")
     assert objective.improves(0.2, 0.1)
 
 
