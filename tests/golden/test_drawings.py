@@ -61,7 +61,7 @@ def test_some_drawings_teach_to_name(run):
     losses = [row["loss"] for row in result.history]
     assert np.all(np.diff(losses[:8]) < 0)
     assert losses[-1] < 4.4 < 5.6 < losses[0]
-    assert 0.4 <= max(row["valid_cider_d"] for row in result.history) <= 0.9
+    assert 0.25 <= max(row["valid_cider_d"] for row in result.history) <= 0.9
     cider = scores["cider_d"]
     assert 0.3 <= cider.value <= 0.75
     assert cider.low > 0.1 > cider.baselines[MOST_COMMON].value

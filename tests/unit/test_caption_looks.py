@@ -70,12 +70,14 @@ def attention_of(*tokens):
 
 def test_the_end_is_no_word_but_all_there_is_of_an_empty_caption():
     predict = attention_of("a", "dog", "<eos>")
-    found = look_of(predict, b"pixels", "a dog")
+    found = look_of(predict, b"pixels", "a dog", "crop")
+    assert found.fit == "crop"
     assert found.tokens == ("a", "dog")
     np.testing.assert_array_equal(found.weights, [[0, 1, 2, 3], [4, 5, 6, 7]])
     assert predict.asked == [("attention", {"image": [b"pixels"], "caption": ["a dog"]})]
-    assert look_of(attention_of("<eos>"), b"", "").tokens == ("<eos>",)
-    assert look_of(attention_of("a", "dog"), b"", "").tokens == ("a", "dog")  # of one that was cut
+    assert look_of(attention_of("<eos>"), b"", "", "pad").tokens == ("<eos>",)
+    cut = attention_of("a", "dog")  # of a caption that was cut: it has no end
+    assert look_of(cut, b"", "", "pad").tokens == ("a", "dog")
 
 
 class FewRows(list):
@@ -86,7 +88,9 @@ class FewRows(list):
 def test_evidence_asks_for_greedy_captions_at_once_and_for_looks_when_needed():
     predict = attention_of("a", "<eos>")
     rows = FewRows([b"one", b"two", b"three"])
-    evidence = gather_evidence(predict, rows, lambda some: {"image": list(some)}, "dot")
+    evidence = gather_evidence(
+        predict, rows, lambda some: {"image": list(some)}, attention="dot", fit="crop"
+    )
     assert list(evidence.greedy["caption"]) == ["greedily"] * 3
     assert [endpoint for endpoint, _ in predict.asked] == ["greedy"] * 2
     assert evidence.look(2, "a").tokens == ("a",)
@@ -95,6 +99,8 @@ def test_evidence_asks_for_greedy_captions_at_once_and_for_looks_when_needed():
 
 def test_without_attention_there_is_no_look():
     predict = attention_of("a")
-    evidence = gather_evidence(predict, FewRows([b"one"]), lambda some: {"image": some}, "none")
+    evidence = gather_evidence(
+        predict, FewRows([b"one"]), lambda some: {"image": some}, attention="none", fit="pad"
+    )
     assert evidence.look(0, "a") is None
     assert [endpoint for endpoint, _ in predict.asked] == ["greedy"]
