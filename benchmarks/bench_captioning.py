@@ -32,7 +32,10 @@ from random_captioner import CAPTIONS, draw_images, export_random, make_task, sa
 ENCODERS = {"compact": 64, "MobileNetV2": 96}  # and the side of the images each sees
 ANEW, KEPT, TRAINED = "frozen, every epoch anew", "frozen, features kept", "trained"
 MEMORY_SIDE = 192  # 110 kB of pixels, so that pages of 128 MB are mapped and given back
-MAPS = {"images": (4, 8, 8, 16), "features": (8, 8, 48)}  # of small networks; 110 kB of features
+MAPS = {
+    "images": (16, 16, 16, 16),
+    "features": (16, 16, 48),
+}  # of small networks; 110 kB of features
 BOUND_MB = 5.0  # more memory for a thousand images more
 REQUESTS = (1, 32)
 SERVED: dict[str, dict[str, Any]] = {

@@ -10,13 +10,14 @@ beginnings kept at every step (beam search), inside the exported graph, which re
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.captioning.artifacts import CaptionArtifacts
-from pipelines.captioning.captioner_config import CaptionerConfig
+from pipelines.captioning.captioner_config import COMPACT, CaptionerConfig
 from pipelines.captioning.predict_options import CaptionPredictOptions
 from pipelines.config import require
 from pipelines.datasets.captions import (
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from pipelines.training import Objective
     from pipelines.workspace import Folders
 
+SAFE_WIDTH = 16
+_log = logging.getLogger(__name__)
 REQUEST_ROWS = 32  # a photograph may have several megabytes
 COMPARED_IMAGES = 20_000  # most training images that neighbours are looked for among
 
@@ -93,6 +96,12 @@ class Captioning(Task[CaptionedImage, CaptioningConfig]):
 
     def begin(self) -> None:
         """Find out before anything is read whether the weights of the encoder are there."""
+        if self.config.encoder == COMPACT and min(self.config.widths) < SAFE_WIDTH:
+            _log.warning(
+                "--widths %s: TensorFlow 2.21 can crash in convolutions of fewer than %d channels "
+                "on several threads; give at least that, or set TF_NUM_INTRAOP_THREADS=1",
+                self.config.widths, SAFE_WIDTH,
+            )  # fmt: skip
         given = self.config.encoder_weights
         known = given in ("", "imagenet") or Path(given).expanduser().exists()
         require(known, "encoder_weights", given, "a file, a version's folder, or imagenet")

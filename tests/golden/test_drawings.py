@@ -18,7 +18,7 @@ pytestmark = pytest.mark.network
 
 SETTINGS = {
     "limit": 300, "test_share": 0.1, "epochs": 12, "image_size": 32, "units": 48,
-    "embedding_size": 32, "widths": (12, 24, 32), "blocks": (0, 1, 1), "batch_tokens": 256,
+    "embedding_size": 32, "widths": (16, 24, 32), "blocks": (0, 1, 1), "batch_tokens": 256,
     "learning_rate": 8e-3,
     "weight_average": 0.0, "consensus": False, "monitored": 60,
     "augmentation": False,

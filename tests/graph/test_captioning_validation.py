@@ -144,7 +144,7 @@ def test_above_a_frozen_encoder_the_same_is_written(captioner, tmp_path):
     assert found[0][0][1].shape[:2] == (5, 4)
 
 
-def test_next_words_told_rightly_choose_the_epoch_and_what_is_written_is_shown(captioner, monkeypatch):
+def test_next_words_told_rightly_choose_the_epoch(captioner, monkeypatch):
     """Beside it stands how probable the captions of the split are."""
     told = {"loss": 1.5, "perplexity": 4.0}
     monkeypatch.setattr(validation, "evaluate_model", lambda judge, batches: dict(told))

@@ -161,3 +161,12 @@ def test_weights_that_are_nowhere_are_missed_before_anything_is_read(tmp_path):
             ConfigError, match="--encoder-weights is '.*gone.h5'; it must be a file"
         ):
             task(task.config_type(encoder_weights=missing, **settings)).begin()
+
+
+def test_widths_that_tensorflow_cannot_bear_are_warned_of(caplog):
+    task = find_task("captioning")
+    task(task.config_type(widths=(8, 32), blocks=(1, 1))).begin()
+    assert "--widths (8, 32): TensorFlow 2.21 can crash" in caplog.text
+    caplog.clear()
+    task(task.config_type()).begin()
+    assert not caplog.text
