@@ -74,11 +74,12 @@ class TranslationServing:
         def endpoint(function: Any, inputs: Mapping[str, Any], meaning: Any) -> Endpoint:
             return Endpoint(function, inputs, meaning, resources=resources)
 
+        def by(search: Search) -> Endpoint:
+            return endpoint(lambda text: self.translate(text, search), text, _MEANING)
+
         endpoints = {
-            "serve": endpoint(lambda text: self.translate(text, self.writer.best), text, _MEANING),
-            "greedy": endpoint(
-                lambda text: self.translate(text, self.writer.greedy), text, _MEANING
-            ),
+            "serve": by(self.writer.best),
+            "greedy": by(self.writer.greedy),
             "n_best": endpoint(self.n_best, text, _N_BEST),
             "score": endpoint(self.score, pair, _SCORE),
         }
