@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal, TypeVar
 
-from pipelines.errors import ConfigError
+from pipelines.errors import require
+from pipelines.recurrent_config import RecurrentConfig
 
-Cell = Literal["simple", "gru", "lstm"]
 Pooling = Literal["last", "mean", "max", "attention"]
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "plateau"]
@@ -22,8 +21,8 @@ Level = Literal["word", "char", "byte", "subword"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """Training and recurrent settings of any task."""
+class TrainingConfig:
+    """How any task trains."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # settings by name, for --preset
 
@@ -61,6 +60,10 @@ class RunConfig:
     """Decoupled weight decay; frozen layers keep their weights."""
     clip_norm: float = 1.0
     """Largest global norm of the gradients of one step; 0 switches clipping off."""
+    clip_value: float = 0.0
+    """Largest size of any single gradient value, instead of --clip-norm; 0 switches it off."""
+    monitor: bool = True
+    """Measure gradients, updates and gates while training, and warn in words."""
     weight_average: float = 0.0
     """Validate and keep a moving average of the weights of this decay, such as 0.99; 0: none."""
     average_epochs: int = 1
@@ -79,56 +82,21 @@ class RunConfig:
     checkpoint_minutes: float = 5.0
     """Save the training state this often within an epoch, besides after every epoch."""
 
-    cell: Cell = "lstm"
-    """Recurrent cell."""
-    units: int = 64
-    """Units of a recurrent layer, in each direction."""
-    depth: int = 1
-    """Recurrent layers on top of one another."""
-    bidirectional: bool = True
-    """Read the sequence in both directions and concatenate the states."""
-    input_dropout: float = 0.2
-    """Share of a recurrent layer's input values dropped, drawn anew at every step."""
-    variational_dropout: float = 0.0
-    """Share of input channels dropped, the same ones at every step (Gal & Ghahramani, 2016)."""
-    recurrent_dropout: float = 0.0
-    """Share of recurrent state channels dropped, the same ones at every step."""
-    weight_dropout: float = 0.0
-    """Share of recurrent weights dropped, the same ones for a whole batch: DropConnect (Merity et
-    al., 2018)."""
-    locked_output_dropout: float = 0.0
-    """Share of the top recurrent layer's channels dropped, the same ones at every step."""
-    activation_penalty: float = 0.0
-    """Added to the training loss: this times the mean square of the top recurrent layer's states
-    (Merity et al., 2017)."""
-    temporal_activation_penalty: float = 0.0
-    """Added to the training loss: this times the mean square of their change from step to step."""
-    layer_norm: bool = False
-    """Normalise the output of every recurrent layer (Ba et al., 2016)."""
-    residual: bool = False
-    """Add a recurrent layer's input to its output where the widths agree."""
-    fast: bool = False
-    """Train LSTM and GRU layers in compiled blocks on a CPU: same weights, often faster."""
-
     def __post_init__(self) -> None:
         """Refuse values that cannot work, before any data is read."""
-        for name in ("epochs", "batch_tokens", "units", "depth", "average_epochs"):
+        for name in ("epochs", "batch_tokens", "average_epochs"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in (
-            "input_dropout",
-            "variational_dropout",
-            "recurrent_dropout",
-            "weight_dropout",
-            "locked_output_dropout",
             "warmup",
             "weight_average",
             "momentum",
         ):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
-        for name in ("activation_penalty", "temporal_activation_penalty"):
-            require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "0 or more")
-        require(self.clip_norm >= 0, "clip_norm", self.clip_norm, "0 (off) or more")
+        for name in ("clip_norm", "clip_value"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "0 (off) or more")
+        both = self.clip_norm > 0 and self.clip_value > 0
+        require(not both, "clip_value", self.clip_value, "0, or --clip-norm 0 with it")
         require(self.limit is None or self.limit >= 10, "limit", self.limit, "at least 10 rows")
         self._check_optimizing()
 
@@ -148,6 +116,16 @@ class RunConfig:
     def fingerprint(self) -> str:
         """Return a short hash of every setting, the same in every process."""
         return fingerprint(asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(RecurrentConfig, TrainingConfig):
+    """Training and recurrent settings of any task."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work, before any data is read."""
+        RecurrentConfig.__post_init__(self)
+        TrainingConfig.__post_init__(self)
 
 
 AnyConfig = TypeVar("AnyConfig", bound=RunConfig)
@@ -186,13 +164,6 @@ def config_from_json(config_type: type[AnyConfig], content: Mapping[str, Any]) -
         if name in known
     }
     return config_type(**values)
-
-
-def require(condition: bool, name: str, got: object, expected: str) -> None:
-    """Raise a ConfigError that names the option unless `condition` holds."""
-    if not condition:
-        option = "--" + name.replace("_", "-")
-        raise ConfigError(f"option {option} is {got!r}; it must be {expected}")
 
 
 def fingerprint(value: Any) -> str:

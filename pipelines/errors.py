@@ -42,3 +42,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `"; did you mean 'x'?"` for the closest known word, or an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def require(condition: bool, name: str, got: object, expected: str) -> None:
+    """Raise a ConfigError that names the option unless `condition` holds."""
+    if not condition:
+        option = "--" + name.replace("_", "-")
+        raise ConfigError(f"option {option} is {got!r}; it must be {expected}")

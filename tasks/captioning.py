@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pipelines.captioning.artifacts import CaptionArtifacts
 from pipelines.captioning.captioner_config import COMPACT, CaptionerConfig
 from pipelines.captioning.predict_options import CaptionPredictOptions
-from pipelines.config import require
 from pipelines.datasets.captions import (
     CaptionedImage,
     CaptionOptions,
@@ -31,6 +30,7 @@ from pipelines.datasets.captions_checks import check_captions
 from pipelines.datasets.findings import Finding
 from pipelines.datasets.rows import Rows, evenly
 from pipelines.datasets.splits import Splits
+from pipelines.errors import require
 from pipelines.options import PredictOptions
 from pipelines.progress import FetchProgress
 from pipelines.task import Evaluation, Outputs, Phase, Predict, Prepared, Task

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
 
-from pipelines.config import require
 from pipelines.datasets.findings import Finding
 from pipelines.datasets.parallel import (
     ParallelOptions,
@@ -31,6 +30,7 @@ from pipelines.datasets.parallel import (
 from pipelines.datasets.parallel_checks import check_pairs
 from pipelines.datasets.rows import Rows
 from pipelines.datasets.splits import Splits
+from pipelines.errors import require
 from pipelines.options import PredictOptions
 from pipelines.progress import FetchProgress
 from pipelines.task import Evaluation, Outputs, Predict, Prepared

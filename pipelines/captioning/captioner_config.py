@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipelines.captioning.networks import require_network
-from pipelines.config import require
+from pipelines.errors import require
 from pipelines.text.decoder_config import AttentionKind, DecoderConfig
 
 Fit = Literal["pad", "crop", "stretch"]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.config import require
 from pipelines.datasets.captions_options import CaptionedImage, CaptionOptions
 from pipelines.datasets.captions_pictures import Look, look_at_all
 from pipelines.datasets.captions_placement import place_images
@@ -21,7 +20,7 @@ from pipelines.datasets.rows import Rows, evenly
 from pipelines.datasets.splits import Splits, replaced_test, require_shares
 from pipelines.datasets.storage import DataFolders
 from pipelines.datasets.text_files import codec_name
-from pipelines.errors import DataError
+from pipelines.errors import DataError, require
 
 READER_VERSION = 1  # raise it when the same files would give other images
 _LOOKED_FOR = 50  # files of a cached split, evenly spaced

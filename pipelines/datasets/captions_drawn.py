@@ -12,7 +12,6 @@ import emoji
 import PIL
 from PIL import features
 
-from pipelines.config import require
 from pipelines.datasets import openmoji, scenes
 from pipelines.datasets.captions_options import CaptionedImage, CaptionOptions
 from pipelines.datasets.locate import Found
@@ -23,7 +22,7 @@ from pipelines.datasets.scenes_combinations import TEST, TRAIN, VALID
 from pipelines.datasets.sources import fetch, find_source
 from pipelines.datasets.splits import require_shares
 from pipelines.datasets.storage import DataFolders, file_sha256, new_folder
-from pipelines.errors import DataError, did_you_mean
+from pipelines.errors import DataError, did_you_mean, require
 
 OPENMOJI, SCENES = "openmoji", "scenes"
 BUILT_IN: Mapping[str, str] = {

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.config import require
 from pipelines.datasets.document_options import PASSAGE, Document, DocumentOptions
 from pipelines.datasets.document_passages import known_shares
 from pipelines.datasets.document_placement import draw_documents
@@ -19,7 +18,7 @@ from pipelines.datasets.rows import Rows
 from pipelines.datasets.splits import SPLIT_NAMES, IntArray, Splits, replaced_test, require_shares
 from pipelines.datasets.storage import DataFolders
 from pipelines.datasets.text_files import codec_name
-from pipelines.errors import DataError
+from pipelines.errors import DataError, require
 
 READER_VERSION = 1  # raise it when the same files would give other documents
 LEAST_TRAINING_CHARACTERS = 1_000

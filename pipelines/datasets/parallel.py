@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.config import require
 from pipelines.datasets.package_index import Progress
 from pipelines.datasets.parallel_options import ParallelOptions, RawPair, TextPair
 from pipelines.datasets.parallel_placement import place_pairs
@@ -19,6 +18,7 @@ from pipelines.datasets.remarks import Remarks
 from pipelines.datasets.rows import Rows
 from pipelines.datasets.splits import Splits, duplicate_key, replaced_test, require_shares
 from pipelines.datasets.storage import DataFolders
+from pipelines.errors import require
 
 READER_VERSION = 2  # raise it when the same files would give other pairs
 __all__ = [

@@ -12,9 +12,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.config import require
 from pipelines.datasets.rows import Rows
-from pipelines.errors import DataError
+from pipelines.errors import DataError, require
 
 
 class _HasText(Protocol):

@@ -98,6 +98,8 @@ class ServingProcess:
         if kind is not None:
             self._process.kill()
         self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
         self._log.close()
 
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pipelines.config import Cell, RunConfig, require
+from pipelines.config import RunConfig
+from pipelines.errors import require
+from pipelines.recurrent_config import Cell, Direction
 
 # Settings of how a model may learn while it is judged.
 ADAPTATION = ("dynamic_rate", "dynamic_decay", "cache_share", "cache_sharpness")
@@ -39,7 +41,7 @@ class LanguageModelConfig(RunConfig):
     learning_rate: float = 4e-3
     fast: bool = True
     cell: Cell = "gru"
-    bidirectional: bool = False
+    direction: Direction = "forward"
     units: int = 512
     embedding_size: int = 128
     """Dimensions of a token's vector; 0: one-hot input."""
@@ -87,7 +89,8 @@ class LanguageModelConfig(RunConfig):
         require(self.window >= 2, "window", self.window, "at least 2")
         fits = self.batch_tokens >= self.window
         require(fits, "batch_tokens", self.batch_tokens, f"at least the window, {self.window}")
-        require(not self.bidirectional, "bidirectional", True, "off: a writer reads forward only")
+        forward = self.direction == "forward"
+        require(forward, "direction", self.direction, "forward: a writer reads forward only")
         require(self.vocabulary_size > 4, "vocabulary_size", self.vocabulary_size, "above 4")
         possible = self.embedding_size > 0 or not self.tied
         require(possible, "tied", True, "off where input is one-hot (--embedding-size 0)")

@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from pipelines.config import require
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, require
 from pipelines.options import PredictOptions
 
 COMPLETIONS = 10  # continuations that an exported model searches for

@@ -61,7 +61,7 @@ class AutoregressiveDecoder(keras.layers.Layer):
     """A recurrent stack and a head that forecast one step at a time; see the module.
 
     Args:
-        stack: settings of the `RecurrentStack`; bidirectional and fast are set False.
+        stack: settings of the `RecurrentStack`; it reads forward, without `fast`.
         family: of the head.
         targets: K.
         horizon: H.

@@ -136,5 +136,5 @@ def _undisturbed(stack: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: 0.0 if name.endswith(("_dropout", "_penalty")) else value
         for name, value in stack.items()
-        if name not in ("bidirectional", "return_state", "name")
-    } | {"bidirectional": False}
+        if name not in ("direction", "return_state", "name")
+    } | {"direction": "forward"}

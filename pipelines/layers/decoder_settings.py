@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pipelines.config import require
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, require
 
 DecoderAttention = Literal["dot", "additive", "none"]
 DecoderOrder = Literal["luong", "bahdanau"]

@@ -146,7 +146,7 @@ class RecurrentDecoder(keras.layers.Layer):
 
     Args:
         horizon: H.
-        stack: settings of the decoder's `RecurrentStack`; bidirectional and fast are set False.
+        stack: settings of the decoder's `RecurrentStack`; it reads forward, without `fast`.
         step_size: width of a step's own vector.
         seed: of the weights made here.
     """
@@ -170,7 +170,7 @@ class RecurrentDecoder(keras.layers.Layer):
     @classmethod
     def from_run_config(cls, config: RunConfig, horizon: int, **options: Any) -> RecurrentDecoder:
         """Build the decoder a task's settings describe."""
-        settings = RecurrentStack.from_run_config(config, bidirectional=False).settings
+        settings = RecurrentStack.from_run_config(config, direction="forward").settings
         return cls(horizon, stack=settings, seed=config.seed, **options)
 
     def build(self, state_shape: Any, future_shape: Any = None) -> None:
@@ -233,5 +233,5 @@ def decoder_stack(settings: dict[str, Any]) -> RecurrentStack:
             f"stack of a decoder: got the setting(s) {', '.join(unknown)}, expected some of "
             f"{', '.join(known)}; pass `RecurrentStack.settings`"
         )
-    fixed = {"bidirectional": False, "fast": False, "return_state": False, "name": "decoder"}
+    fixed = {"direction": "forward", "fast": False, "return_state": False, "name": "decoder"}
     return RecurrentStack(**settings | fixed)

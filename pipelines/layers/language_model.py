@@ -73,7 +73,7 @@ class LanguageModel(keras.layers.Layer):
             seed=seed,
             name="input",
         )
-        forward = {"bidirectional": False, "return_state": False, "name": "stack"}
+        forward = {"direction": "forward", "return_state": False, "name": "stack"}
         self.stack = RecurrentStack(**dict(stack) | forward)
         self._dropout = keras.layers.Dropout(output_dropout, seed=seed)
         self.projection = None

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from pipelines.config import require
+from pipelines.errors import require
 
 LEVELS = (2, 3, 4, 6)
 

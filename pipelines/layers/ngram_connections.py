@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from pipelines.config import require
+from pipelines.errors import require
 from pipelines.row_updates import updated_by_rows
 
 LARGEST = 2**31 - 1

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from pipelines.config import Cell, RunConfig
+from pipelines.config import RunConfig
 from pipelines.layers.drop_connect import drawn_kernels, recurrent_kernels
 from pipelines.layers.fast_recurrent import applicable, call_layer, run_from
 from pipelines.layers.pooling import SequencePooling
@@ -25,6 +25,7 @@ from pipelines.layers.recurrent_state import (
     step_layer,
     zero_state,
 )
+from pipelines.recurrent_config import Cell, Direction
 
 __all__ = ["RecurrentStack", "SequencePooling"]
 
@@ -35,8 +36,8 @@ PACKAGE = "pipelines"
 class RecurrentStack(keras.layers.Layer):
     """Recurrent layers on top of one another, forward or in both directions.
 
-    Maps float32[B, T, D] and a mask bool[B, T] to float32[B, T, H], H = units (× 2 when
-    bidirectional). Padding steps come out exactly 0 whatever the backend does with them. A layer
+    Maps float32[B, T, D] and a mask bool[B, T] to float32[B, T, H], H = units (× 2 in both
+    directions). Padding steps come out exactly 0 whatever the backend does with them. A layer
     is: variational dropout, input dropout, recurrence, layer normalisation, residual sum.
 
     A decoder reads on from a state: `run` over a sequence, `step` one step at a time. A state is a
@@ -48,7 +49,8 @@ class RecurrentStack(keras.layers.Layer):
             Schmidhuber, 1997, with forget-gate bias 1).
         units: size of the state in each direction.
         depth: number of layers.
-        bidirectional: concatenate a forward and a backward layer (Schuster & Paliwal, 1997).
+        direction: "forward", or "both", which concatenates a forward and a backward layer
+            (Schuster & Paliwal, 1997).
         input_dropout: share of input values dropped, drawn anew at every step.
         variational_dropout: share of input channels dropped, the same at every step
             (Gal & Ghahramani, 2016).
@@ -71,7 +73,7 @@ class RecurrentStack(keras.layers.Layer):
         cell: Cell = "lstm",
         units: int = 64,
         depth: int = 1,
-        bidirectional: bool = True,
+        direction: Direction = "both",
         input_dropout: float = 0.0,
         variational_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
@@ -92,7 +94,7 @@ class RecurrentStack(keras.layers.Layer):
             "cell": cell,
             "units": units,
             "depth": depth,
-            "bidirectional": bidirectional,
+            "direction": direction,
             "input_dropout": input_dropout,
             "variational_dropout": variational_dropout,
             "recurrent_dropout": recurrent_dropout,
@@ -108,7 +110,8 @@ class RecurrentStack(keras.layers.Layer):
             "return_state": return_state,
         }
         self.supports_masking = True
-        self.width = units * (2 if bidirectional else 1)
+        self.directions = 2 if direction == "both" else 1
+        self.width = units * self.directions
         self._layers_of_depth = [make_layer(self.settings, number) for number in range(depth)]
         self._top = make_top(self.settings)
 
@@ -116,7 +119,7 @@ class RecurrentStack(keras.layers.Layer):
     def from_run_config(cls, config: RunConfig, **overrides: Any) -> RecurrentStack:
         """Build the stack a task's settings describe."""
         names = (
-            "cell", "units", "depth", "bidirectional", "input_dropout", "variational_dropout",
+            "cell", "units", "depth", "direction", "input_dropout", "variational_dropout",
             "recurrent_dropout", "weight_dropout", "locked_output_dropout", "activation_penalty",
             "temporal_activation_penalty", "layer_norm", "residual", "fast", "seed",
         )  # fmt: skip
@@ -183,7 +186,7 @@ class RecurrentStack(keras.layers.Layer):
     ) -> tuple[Any, list[Any]]:
         """Run one layer; as `run_layer`."""
         settings = self.settings
-        fast = settings["fast"] and not settings["bidirectional"] and mask is None
+        fast = settings["fast"] and settings["direction"] == "forward" and mask is None
         if fast and state is not None and applicable(layer, inputs, training).holds:
             return run_from(layer, inputs, state)
         return run_layer(layer, inputs, mask, state, training)

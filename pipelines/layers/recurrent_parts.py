@@ -30,7 +30,7 @@ def make_layer(settings: dict[str, Any], number: int) -> dict[str, keras.layers.
     if settings["weight_dropout"]:
         parts["weight_dropout"] = DropConnect(settings["weight_dropout"], seed=seed)
     recurrence = _make_recurrence(settings, seed)
-    if settings["bidirectional"]:
+    if settings["direction"] == "both":
         recurrence = keras.layers.Bidirectional(recurrence)
     parts["recurrence"] = recurrence
     if settings["layer_norm"]:

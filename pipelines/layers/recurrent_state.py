@@ -122,7 +122,7 @@ def require_forward(name: str, layer: Any) -> None:
     """
     if isinstance(layer, keras.layers.Bidirectional):
         raise ConfigError(
-            f"recurrent stack {name!r} cannot be stepped: got bidirectional=True, expected a stack "
+            f"recurrent stack {name!r} cannot be stepped: got direction='both', expected a stack "
             "that reads forward only (the backward states of a step need the steps after it); "
-            "build the decoder with bidirectional=False"
+            "build the decoder with direction='forward'"
         )

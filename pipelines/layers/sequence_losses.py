@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from pipelines.config import require
+from pipelines.errors import require
 
 PACKAGE = "pipelines"
 

@@ -229,7 +229,7 @@ def _decoded(window: ScaledWindow, config: ForecasterConfig, *, portable: bool) 
         written = RecurrentDecoder(window.horizon, stack=stack, seed=config.seed, name="writer")
         ahead = ops.concatenate([ahead, written(final, ahead)], axis=-1)
     ends = [states[:, -1]]
-    if config.bidirectional:  # the backward half has read everything at the first step
+    if config.directions == 2:  # the backward half has read everything at the first step
         ends = [states[:, -1, : config.units], states[:, 0, config.units :]]
     context = ops.concatenate([*ends, *window.context], axis=-1)
     context = keras.layers.Dropout(config.output_dropout, seed=config.seed)(context)

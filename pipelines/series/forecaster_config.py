@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from pipelines.config import Cell, RunConfig, require
+from pipelines.config import RunConfig
 from pipelines.datasets.series_options import SeriesOptions
+from pipelines.errors import require
+from pipelines.recurrent_config import Cell, Direction
 
 Architecture = Literal["direct", "encoder-decoder", "autoregressive"]
 Head = Literal["quantiles", "gaussian", "student-t", "negative-binomial"]
@@ -22,7 +24,7 @@ class ForecasterConfig(RunConfig, SeriesOptions):
     epochs: int = 7
     batch_tokens: int = 43_008
     cell: Cell = "gru"
-    bidirectional: bool = False
+    direction: Direction = "forward"
     input_dropout: float = 0.0
     learning_rate: float = 3e-3
     weight_average: float = 0.99
@@ -85,9 +87,9 @@ class ForecasterConfig(RunConfig, SeriesOptions):
         )
 
         require(
-            self.architecture != "autoregressive" or not self.bidirectional,
-            "bidirectional",
-            self.bidirectional,
+            self.architecture != "autoregressive" or self.direction == "forward",
+            "direction",
+            self.direction,
             "off where --architecture is autoregressive: the decoder goes on from the encoder's "
             "state",
         )

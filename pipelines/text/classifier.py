@@ -74,8 +74,7 @@ def _network(
         states = keras.layers.Concatenate(name="in_context")([states, *context])
     kernels = {"use_cudnn": False} if portable else {}
     states = RecurrentStack.from_run_config(config, **kernels)(states, mask=mask)
-    directions = 2 if config.bidirectional else 1
-    pooled = SequencePooling(config.pooling, directions=directions)(states, mask)
+    pooled = SequencePooling(config.pooling, directions=config.directions)(states, mask)
     pooled = keras.layers.Dropout(config.output_dropout, seed=config.seed)(pooled)
     return keras.layers.Dense(len(artifacts.labels), dtype="float32", name="network")(pooled)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.config import Level, Pooling, require
+from pipelines.config import Level, Pooling
+from pipelines.errors import require
 from pipelines.text.contextual_config import ContextualConfig
 
 GRAMS = ("words", "chars")  # the kinds of n-grams the linear part reads

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.config import TextConfig, require
+from pipelines.config import TextConfig
+from pipelines.errors import require
 
 
 @dataclass(frozen=True, kw_only=True)

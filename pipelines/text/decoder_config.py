@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.config import Level, RunConfig, require
+from pipelines.config import Level, RunConfig
+from pipelines.errors import require
 
 DecoderOrder = Literal["luong", "bahdanau"]
 AttentionKind = Literal["dot", "additive", "none"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from pipelines.config import require
 from pipelines.datasets.tagged import TaggedOptions
+from pipelines.errors import require
 from pipelines.text.contextual_config import ContextualConfig
 
 CharacterEncoder = Literal["cnn", "lstm", "none"]

@@ -39,7 +39,7 @@ def build(
         len(artifacts.source),
         embedding_size=config.embedding_size,
         stack=shared
-        | {"units": config.units, "depth": config.depth, "bidirectional": config.bidirectional},
+        | {"units": config.units, "depth": config.depth, "direction": config.direction},
         word_dropout=config.word_dropout,
         output_dropout=config.output_dropout,
         return_vectors=lexical,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.config import Level, require
+from pipelines.config import Level
+from pipelines.errors import require
 from pipelines.text.decoder_config import DecoderConfig
 
 

@@ -45,7 +45,7 @@ CASES = {
                              "head": "negative-binomial"}),
     "no season in sight": ({}, {**EVERYTHING, "history": 5, "season": 24, "scaling": "robust"}),
     "far ahead": ({}, {**EVERYTHING, "history": 4, "horizon": 8, "transform": "log"}),
-    "patches, both ways": ({}, {**EVERYTHING, "patch": 5, "bidirectional": True}),
+    "patches, both ways": ({}, {**EVERYTHING, "patch": 5, "direction": "both"}),
     "one level": ({}, {**EVERYTHING, "quantiles": (0.5,), "scaling": "standard"}),
 }  # fmt: skip
 

@@ -58,7 +58,7 @@ def test_attention_reads_the_states_it_may():
 
 
 def test_a_recurrent_decoder_reads_on_from_the_encoders_state():
-    encoder = RecurrentStack(**LSTM, bidirectional=False)
+    encoder = RecurrentStack(**LSTM, direction="forward")
     decoder = RecurrentDecoder(5, stack=LSTM, step_size=0, seed=1)
     history, future = drawn(3, 8, 2), drawn(3, 5, 2)
     _, state = encoder.run(history)
@@ -72,7 +72,7 @@ def test_a_recurrent_decoder_reads_on_from_the_encoders_state():
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_any_encoders_state_is_bridged(cell):
-    encoder = RecurrentStack(cell=cell, units=3, bidirectional=True, seed=1)
+    encoder = RecurrentStack(cell=cell, units=3, direction="both", seed=1)
     decoder = RecurrentDecoder(4, stack=LSTM, seed=1)
     _, state = encoder.run(drawn(3, 8, 2))
     first = numpy(decoder(state))
@@ -157,7 +157,7 @@ def test_quantiles_of_paths_are_those_of_their_distribution():
 
 def test_decoders_survive_saving(tmp_path):
     history, future = keras.Input((6, 2)), keras.Input((3, 4))
-    states, *state = RecurrentStack(**LSTM, bidirectional=False, return_state=True)(history)
+    states, *state = RecurrentStack(**LSTM, direction="forward", return_state=True)(history)
     direct = DirectDecoder(3, units=4, attention=True)(states[:, -1], future, states)
     recurrent = RecurrentDecoder(3, stack=LSTM)(state, future)
     model = keras.Model([history, future], [direct, recurrent])
@@ -223,7 +223,7 @@ class Paths(keras.layers.Layer):
 def build():
     history, known = keras.Input((6, 3)), keras.Input((3, 1))
     seen = SeriesScaling(1, past=[0], known=[3], scaling="robust", log=True)(history, known)
-    encoder = RecurrentStack(**GRU, bidirectional=False, return_state=True)
+    encoder = RecurrentStack(**GRU, direction="forward", return_state=True)
     states, *state = encoder(seen["history"])
     context = keras.layers.Concatenate()([states[:, -1], seen["static"]])
     direct = DirectDecoder(3, units=4, attention=True)(context, seen["known"], states)

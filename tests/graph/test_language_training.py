@@ -47,7 +47,7 @@ def test_the_loss_of_given_losses_is_their_mean_over_real_tokens():
     [
         ({"negative_samples": 5}, "negative-samples.*--tied and --match-span 0"),
         ({"window": 1}, "window.*at least 2"),
-        ({"bidirectional": True}, "bidirectional.*reads forward only"),
+        ({"direction": "both"}, "direction.*reads forward only"),
         ({"tied": True, "embedding_size": 0}, "tied.*one-hot"),
         ({"ngram_orders": (2, 2)}, "ngram-orders.*different numbers"),
         ({"cache_share": 1.0}, "cache-share.*in"),

@@ -51,7 +51,13 @@ def test_a_bidirectional_layer_is_two_cells_read_in_opposite_directions():
 
 
 OPTIONS = [
-    {"cell": cell, "bidirectional": both, "depth": depth, "layer_norm": norm, "residual": norm}
+    {
+        "cell": cell,
+        "direction": "both" if both else "forward",
+        "depth": depth,
+        "layer_norm": norm,
+        "residual": norm,
+    }
     for cell, both, depth, norm in itertools.product(
         ("simple", "gru", "lstm"), (False, True), (1, 2), (False, True)
     )
@@ -83,7 +89,7 @@ def test_dropout_acts_in_training_alone(option, axis):
 
 
 def test_a_stack_is_rebuilt_from_its_config():
-    config = RunConfig(cell="gru", units=7, depth=2, bidirectional=False, residual=True)
+    config = RunConfig(cell="gru", units=7, depth=2, direction="forward", residual=True)
     stack = RecurrentStack.from_run_config(config, use_cudnn=False)
     again = RecurrentStack.from_config(stack.get_config())
     assert again.settings == stack.settings
@@ -92,8 +98,8 @@ def test_a_stack_is_rebuilt_from_its_config():
 
 
 def test_residual_adds_the_input_where_widths_agree():
-    plain = RecurrentStack(units=5, bidirectional=False, seed=4)
-    added = RecurrentStack(units=5, bidirectional=False, residual=True, seed=4)
+    plain = RecurrentStack(units=5, direction="forward", seed=4)
+    added = RecurrentStack(units=5, direction="forward", residual=True, seed=4)
     inputs, mask = padded([4])
     np.testing.assert_allclose(
         added(inputs, mask=mask), ops.convert_to_numpy(plain(inputs, mask=mask)) + inputs, atol=1e-6

@@ -24,7 +24,7 @@ def draw(*size):
 
 
 def stack_of(**options):
-    stack = RecurrentStack(**{"units": 4, "bidirectional": False, "seed": 3} | options)
+    stack = RecurrentStack(**{"units": 4, "direction": "forward", "seed": 3} | options)
     stack.build((None, None, 4))
     return stack
 
@@ -56,7 +56,9 @@ def with_dropped_weights(stack, inputs, mask, state):
 @pytest.mark.parametrize(("cell", "both"), KINDS)
 @pytest.mark.parametrize("given", [False, True])
 def test_a_run_drops_recurrent_weights_once_for_all_steps(cell, both, given):
-    stack = stack_of(cell=cell, bidirectional=both, depth=2, weight_dropout=0.5)
+    stack = stack_of(
+        cell=cell, direction="both" if both else "forward", depth=2, weight_dropout=0.5
+    )
     inputs, mask = draw(3, 6, 4), None if given else np.arange(6) < [[6], [2], [4]]
     state = [draw(3, size) for size in stack.state_sizes] if given else None
     expected = with_dropped_weights(stack, inputs, mask, state)
@@ -64,7 +66,7 @@ def test_a_run_drops_recurrent_weights_once_for_all_steps(cell, both, given):
 
 
 def test_what_is_kept_is_scaled_and_the_rest_is_zero():
-    stack = stack_of(cell="gru", units=60, weight_dropout=0.25, bidirectional=True)
+    stack = stack_of(cell="gru", units=60, weight_dropout=0.25, direction="both")
     [layer] = layers_of(stack)
     drawn = numpy(DropConnect(0.25, seed=1).draw(layer))
     assert len(drawn) == 2
@@ -103,7 +105,8 @@ def test_weights_keep_their_names_and_places():
 def test_the_fast_path_agrees_with_keras_layers_under_the_same_masks(cell, form, monkeypatch):
     both = form == "both"  # one layer has two sets of weights to drop already
     options = {
-        "cell": cell, "bidirectional": both, "depth": 1 if both else 2, "weight_dropout": 0.4,
+        "cell": cell, "direction": "both" if both else "forward",
+        "depth": 1 if both else 2, "weight_dropout": 0.4,
     }  # fmt: skip
     inputs, results, taken = tf.constant(draw(3, 7, 4)), [], []
     for name in ("call_layer", "run_from"):

@@ -36,7 +36,7 @@ def stepped(stack, inputs, state):
 
 
 def stack_of(**options):
-    stack = RecurrentStack(**{"units": 4, "bidirectional": False, "seed": 3} | options)
+    stack = RecurrentStack(**{"units": 4, "direction": "forward", "seed": 3} | options)
     stack.build((None, None, 4))
     return stack
 
@@ -57,7 +57,7 @@ def test_steps_equal_a_run_from_any_state(options):
 
 @pytest.mark.parametrize(("cell", "both"), list(itertools.product(CELLS, (False, True))))
 def test_the_final_state_is_that_of_the_last_real_step(cell, both):
-    stack = stack_of(cell=cell, bidirectional=both, depth=2)
+    stack = stack_of(cell=cell, direction="both" if both else "forward", depth=2)
     inputs = draw(2, 6, 4)
     mask = np.arange(6) < np.array([[4], [6]])
     states, final = stack.run(inputs, mask)
@@ -147,6 +147,6 @@ def test_a_state_of_the_wrong_length_is_refused():
 
 
 def test_a_bidirectional_stack_cannot_be_stepped():
-    stack = stack_of(bidirectional=True)
-    with pytest.raises(ConfigError, match=r"got bidirectional=True.*bidirectional=False"):
+    stack = stack_of(direction="both")
+    with pytest.raises(ConfigError, match="got direction='both'.*direction='forward'"):
         stack.step(draw(2, 4), stack.zero_state(2))

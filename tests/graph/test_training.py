@@ -16,7 +16,7 @@ from pipelines.layers.recurrent import RecurrentStack, SequencePooling
 from pipelines.training import Interrupted, Objective, Trainer
 
 CONFIG = RunConfig(
-    epochs=4, patience=9, batch_tokens=60, units=4, bidirectional=False, seed=3,
+    epochs=4, patience=9, batch_tokens=60, units=4, direction="forward", seed=3,
     recurrent_dropout=0.2,
 )  # fmt: skip
 
