@@ -32,7 +32,7 @@ class ParallelCell(keras.layers.Layer):
         self.state_size: Any = units
         self.output_size = units
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Create the weights for inputs [B, D]."""
         width = input_shape[-1]
         count = self.count_of(width)
@@ -124,8 +124,8 @@ class MinLSTMCell(ParallelCell):
 class SRUCell(ParallelCell):
     """The simple recurrent unit of Lei et al. (2018), in the form whose gates do not see c.
 
-    f = sigmoid(W_f x + b_f), r = sigmoid(W_r x + b_r), c = f c' + (1 - f) W x, h = r tanh(c) + (1 - r) x.
-    Where D is not units, the highway reads x through a matrix of its own.
+    f = sigmoid(W_f x + b_f), r = sigmoid(W_r x + b_r), c = f c' + (1 - f) W x,
+    h = r tanh(c) + (1 - r) x. Where D is not units, a matrix of its own takes x to the highway.
     """
 
     gates = 3

@@ -1,4 +1,4 @@
-"""Linear recurrences, h_t = a_t h_{t-1} + b_t, of all steps at once."""
+"""Linear recurrences, h_t = a_t h_{t-1} + b_t, of many steps at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from keras import ops
 
 # Under TensorFlow `associative_scan` unrolls in Python over a length that must be known, and that
 # of a batch is not. Blocks of this length are scanned in parallel and then joined one by one.
-BLOCK = 32
+BLOCK = 16
 
 
 def linear_recurrence(factors: Any, terms: Any, start: Any, *, block: int = BLOCK) -> Any:
@@ -20,27 +20,33 @@ def linear_recurrence(factors: Any, terms: Any, start: Any, *, block: int = BLOC
         factors: a, float[B, T, H], in [0, 1] of all cells here.
         terms: b, float[B, T, H].
         start: h before the first step, float[B, H].
-        block: steps scanned in parallel.
+        block: most steps scanned in parallel.
 
     Returns:
         float[B, T, H].
     """
-    steps = ops.shape(factors)[1]
-    if isinstance(steps, int) and steps <= block:
-        factors, terms = ops.associative_scan(_then, (factors, terms), axis=1)
-        return factors * start[:, None] + terms
-    rows, width = ops.shape(factors)[0], factors.shape[-1]
+    rows, steps, width = ops.shape(factors)
+    if isinstance(steps, int):
+        block = max(1, min(block, steps))
     missing = -steps % block
-    shape = (rows, missing, width)
+    count = (steps + missing) // block
     # A step with factor 1 and term 0 changes nothing.
-    factors = ops.concatenate([factors, ops.ones(shape, factors.dtype)], axis=1)
-    terms = ops.concatenate([terms, ops.zeros(shape, terms.dtype)], axis=1)
-    shape = (rows, (steps + missing) // block, block, width)
-    within = (ops.reshape(factors, shape), ops.reshape(terms, shape))
-    factors, terms = ops.associative_scan(_then, within, axis=2)
-    before = _across(factors[:, :, -1], terms[:, :, -1], start)
-    states = factors * before[:, :, None] + terms
-    return ops.reshape(states, (rows, steps + missing, width))[:, :steps]
+    padded = [
+        ops.concatenate([part, ops.full((rows, missing, width), filler, part.dtype)], axis=1)
+        for part, filler in ((factors, 1), (terms, 0))
+    ]
+    split, first = (rows, count, block, width), (block, count, rows, width)
+    # Flat, because strided slices of two axes cost TensorFlow a third of those of four.
+    flat = [
+        ops.reshape(ops.transpose(ops.reshape(part, split), (2, 1, 0, 3)), (block, -1))
+        for part in padded
+    ]
+    factors, terms = (
+        ops.reshape(part, first) for part in ops.associative_scan(_then, tuple(flat), axis=0)
+    )
+    states = factors * _across(factors[-1], terms[-1], start) + terms
+    whole = ops.reshape(ops.transpose(states, (2, 1, 0, 3)), (rows, steps + missing, width))
+    return whole[:, :steps]
 
 
 def _then(first: Any, second: Any) -> Any:
@@ -48,11 +54,13 @@ def _then(first: Any, second: Any) -> Any:
 
 
 def _across(factors: Any, terms: Any, start: Any) -> Any:
-    """Return h before every block, float[B, N, H], of the blocks' factors and terms."""
-    in_order = [ops.transpose(part, (1, 0, 2)) for part in (factors, terms)]
+    """Return h before each of N blocks, float[N, B, H], of their factors and terms, [N, B, H]."""
+    if factors.shape[0] == 1:
+        return start[None]
 
     def step(state: Any, block: Any) -> Any:
         return block[0] * state + block[1], state
 
-    _, before = ops.scan(step, start, tuple(in_order))
-    return ops.transpose(before, (1, 0, 2))
+    # Stacked, because Keras' scan fails on two inputs of unknown length under TensorFlow.
+    _, before = ops.scan(step, start, ops.stack([factors, terms], axis=1))
+    return ops.reshape(before, ops.shape(factors))
