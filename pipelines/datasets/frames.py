@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from pipelines.datasets.findings import Finding
+from pipelines.datasets.frames_checks import check_frames
+from pipelines.datasets.frames_reading import ReadFrames, Wanted, listed
+from pipelines.datasets.frames_sources import (
+    FrameSource,
+    find_frames,
+    print_of,
+    read_found,
+    rows_of,
+)
+from pipelines.datasets.frames_split import distinct, place_streams
 from pipelines.datasets.frames_streams import FrameOptions, FrameRows, FrameStream
 from pipelines.datasets.package_index import Progress
-from pipelines.datasets.splits import Splits
+from pipelines.datasets.splits import DataCard, Splits
 from pipelines.datasets.storage import DataFolders
+from pipelines.errors import DataError
 
 __all__ = [
     "FrameOptions",
@@ -20,6 +36,7 @@ __all__ = [
     "load_frames_to_score",
     "read_streams_to_label",
 ]
+_log = logging.getLogger(__name__)
 
 
 def load_frames(
@@ -40,7 +57,27 @@ def load_frames(
     Raises:
         DataError: the source cannot be read, or is too small to be split.
     """
-    raise NotImplementedError
+    found = find_frames(source, folders=folders, progress=progress)
+    read = read_found(found, Wanted(options))
+    rows = rows_of(read, options)
+    if len(rows.classes) < 2:
+        raise DataError(
+            f"{source}: every frame has the label {rows.classes[0]!r}; expected two labels or "
+            "more; give recordings of something else too, or another --label-column"
+        )
+    placed = place_streams(source, read, options)
+    parts = {name: rows.with_streams(streams) for name, streams in placed.parts.items()}
+    notes = (*_facts(rows, read, options), *placed.notes, *read.notes)
+    card = _card(
+        source,
+        found,
+        parts,
+        dropped=placed.dropped,
+        notes=notes,
+        fingerprint=print_of(found, options),
+    )
+    _log.info("read %s: %s streams; left out: %s", source, card.counts, card.dropped or "none")
+    return Splits(parts["train"], parts["valid"], parts["test"], card)
 
 
 def load_frames_to_score(
@@ -63,7 +100,21 @@ def load_frames_to_score(
     Raises:
         DataError: a channel is missing, or a label is not among the classes.
     """
-    raise NotImplementedError
+    found = find_frames(source, folders=folders)
+    read = read_found(found, Wanted(options, tuple(channels), tuple(classes)))
+    rows = rows_of(read, options, tuple(classes))
+    kept, dropped = distinct(read)
+    test = rows.with_streams(read.streams[number] for number in kept)
+    card = _card(
+        source,
+        found,
+        {"test": test},
+        dropped=dropped,
+        notes=(*_facts(rows, read, options), *read.notes),
+        fingerprint=print_of(found, options, [list(channels), list(classes)]),
+    )
+    nothing = rows.with_streams([])
+    return Splits(nothing, nothing, test, card)
 
 
 def read_streams_to_label(
@@ -79,13 +130,54 @@ def read_streams_to_label(
     Raises:
         DataError: a channel is missing, or a cell cannot be read.
     """
-    raise NotImplementedError
+    wanted = Wanted(options, tuple(channels), labelled=False)
+    with _as_file(str(path)) as file:
+        found = find_frames(file, folders=DataFolders())
+        read = read_found(found, wanted)
+    for note in read.notes:
+        _log.info("%s: %s", path, note)
+    return rows_of(read, options)
 
 
-def check_frames(splits: Splits[FrameStream]) -> list[Finding]:
-    """Look at sizes, classes, segments, missing values, scales and rates.
+@contextmanager
+def _as_file(path: str) -> Iterator[str]:
+    """Give a path; standard input is kept in a temporary file, and named in errors."""
+    if path != "-":
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Path(folder) / "standard-input.csv"
+        with kept.open("wb") as stream:
+            shutil.copyfileobj(sys.stdin.buffer, stream)
+        try:
+            yield str(kept)
+        except DataError as error:
+            raise DataError(str(error).replace(str(kept), "standard input")) from None
 
-    Args:
-        splits: as `load_frames` returns them.
-    """
-    raise NotImplementedError
+
+def _facts(rows: FrameRows, read: ReadFrames, options: FrameOptions) -> tuple[str, ...]:
+    """Say what is measured, how often, and what it is labelled with."""
+    ways = "given" if options.rate else "of the times" if read.clocks else "of the source"
+    rate = f"at {rows.rate:g} Hz ({ways})" if rows.rate else "at a rate that nothing tells"
+    return (
+        f"{len(rows.channels)} channels {rate}: {listed(rows.channels)}",
+        f"{len(rows.classes)} classes: {listed(rows.classes, 30)}",
+    )
+
+
+def _card(
+    source: str,
+    found: FrameSource,
+    parts: Mapping[str, FrameRows],
+    **content: Any,
+) -> DataCard:
+    """Say where the streams come from; labels are counted in frames."""
+    return DataCard(
+        source=source,
+        licence=found.licence,
+        citation=found.citation,
+        files=dict(found.files),
+        counts={name: len(rows) for name, rows in parts.items()},
+        label_counts={name: rows.frames_of() for name, rows in parts.items()},
+        **content,
+    )

@@ -49,7 +49,8 @@ class FrameOptions:
     def __post_init__(self) -> None:
         """Refuse values that cannot work, before any data is read."""
         require_shares(self.valid_share, self.test_share)
-        require(self.rate is None or self.rate > 0, "rate", self.rate, "above 0 frames a second")
+        good = self.rate is None or 0 < self.rate < float("inf")
+        require(good, "rate", self.rate, "above 0 frames a second")
 
 
 @dataclass(frozen=True)
