@@ -7,6 +7,7 @@ from typing import Literal
 
 from pipelines.config import RunConfig
 from pipelines.datasets.series_options import SeriesOptions
+from pipelines.encoder_config import EncoderConfig
 from pipelines.errors import require
 from pipelines.recurrent_config import Cell, Direction
 
@@ -18,8 +19,8 @@ LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecasterConfig(RunConfig, SeriesOptions):
-    """Settings of a recurrent forecaster."""
+class ForecasterConfig(RunConfig, EncoderConfig, SeriesOptions):
+    """Settings of a forecaster."""
 
     epochs: int = 7
     batch_tokens: int = 43_008
@@ -65,6 +66,7 @@ class ForecasterConfig(RunConfig, SeriesOptions):
     def __post_init__(self) -> None:
         """Refuse values that cannot work, before any data is read."""
         super().__post_init__()
+        EncoderConfig.__post_init__(self)
         SeriesOptions.__post_init__(self)
         for name in ("windows_per_epoch", "decoder_units", "paths"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
@@ -94,6 +96,13 @@ class ForecasterConfig(RunConfig, SeriesOptions):
             "state",
         )
 
+        require(
+            self.architecture == "direct" or self.encoder == "rnn",
+            "encoder",
+            self.encoder,
+            f"rnn where --architecture is {self.architecture}: its decoder goes on from the final "
+            "state of a recurrent encoder, and no other has one; --architecture direct takes any",
+        )
         plain = self.scaling in ("auto", "mean") and self.transform in ("auto", "none")
         require(
             self.head != "negative-binomial" or plain,

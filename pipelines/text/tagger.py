@@ -1,8 +1,9 @@
-"""A recurrent tagger: words, their spelling and their casing in, the best tag sequence out.
+"""A tagger: words, their spelling and their casing in, the best tag sequence out.
 
-    word, characters, casing, affixes -> recurrent stack -> scores of tags -> CRF -> best path
+    word, characters, casing, affixes -> encoder -> scores of tags -> CRF -> best path
 
-(Huang et al., 2015; Ma & Hovy, 2016.) All outputs are of the decoder: the path and what its
+(Huang et al., 2015; Ma & Hovy, 2016.) The encoder is a recurrent stack, or by setting one without
+recurrence. All outputs are of the decoder: the path and what its
 confidences are computed from. What `fit` trains ends before it. With a language model, what it
 remembers at the end of each word is part of the word's vector (Akbik et al., 2018).
 """
@@ -18,9 +19,10 @@ from keras import ops
 
 from pipelines.corpus import Ragged
 from pipelines.layers.crf import CRF
+from pipelines.layers.encoders import make_encoder
 from pipelines.layers.noise import WordDropout
+from pipelines.layers.one_hot import OneHot
 from pipelines.layers.path_decoder import PathDecoder
-from pipelines.layers.recurrent import RecurrentStack
 from pipelines.layers.tag_constraints import allowed_transitions
 from pipelines.layers.tokens import SpellingEncoder, SummedEmbedding
 from pipelines.layers.weighted_sum import WeightedSum
@@ -35,6 +37,7 @@ from pipelines.text.feature_sizes import (
 )
 from pipelines.text.tagger_artifacts import TaggerArtifacts
 from pipelines.text.tagger_config import TaggerConfig
+from pipelines.text.token_inputs import require_small
 from pipelines.text.vectors import vector_width
 from pipelines.text.word_vectors import set_word_vectors
 
@@ -59,8 +62,7 @@ def build(
     reading, context = contextual_vectors(config, artifacts.context, portable=portable)
     inputs, vectors = [*inputs, *reading], [*vectors, *context]
     states = keras.layers.Concatenate(name="tokens")(vectors)
-    kernels = {"use_cudnn": False} if portable else {}
-    states = RecurrentStack.from_run_config(config, **kernels)(states, mask=mask)
+    states = make_encoder(config, portable=portable)(states, mask=mask)
     states = keras.layers.Dropout(config.output_dropout, seed=config.seed)(states)
     emissions = keras.layers.Dense(len(artifacts.labels), dtype="float32", name="emissions")(states)
     learned = config.decoder == "crf"
@@ -86,13 +88,16 @@ def constraints(artifacts: TaggerArtifacts) -> Any:
 
 
 def _word_vectors(words: Any, config: TaggerConfig, artifacts: TaggerArtifacts) -> Any:
-    size = vector_width(Path(config.embeddings)) if config.embeddings else config.embedding_size
     noise = WordDropout(
         config.word_dropout,
         rare=config.rare_dropout,
         first_of_count=artifacts.settings["first_of_count"],
         seed=config.seed,
     )
+    if config.inputs == "one-hot":
+        require_small(artifacts.words, config)
+        return OneHot(len(artifacts.words), name="one_hot")(noise(words))
+    size = vector_width(Path(config.embeddings)) if config.embeddings else config.embedding_size
     if not config.freeze_vectors:
         return keras.layers.Embedding(len(artifacts.words), size, name="embedding")(noise(words))
     # Tuned vectors leave those of words that training lacks behind; frozen ones stay comparable.
@@ -186,14 +191,15 @@ def warm_start(
         artifacts: likewise.
         texts: word ids to count co-occurrences in; of the training split and unlabelled sources.
     """
-    set_word_vectors(
-        model.get_layer("embedding"),
-        artifacts.words,
-        given=config.embeddings,
-        texts=texts if config.pretrain else (),
-        seed=config.seed,
-        window=2,
-        positional=True,
-        unit_length=True,
-    )
+    if config.inputs == "embedding":
+        set_word_vectors(
+            model.get_layer("embedding"),
+            artifacts.words,
+            given=config.embeddings,
+            texts=texts if config.pretrain else (),
+            seed=config.seed,
+            window=2,
+            positional=True,
+            unit_length=True,
+        )
     set_language_model(model, config, artifacts.context)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from pipelines.datasets.tagged import TaggedOptions
+from pipelines.encoder_config import TextEncoderConfig
 from pipelines.errors import require
 from pipelines.text.contextual_config import ContextualConfig
 
@@ -15,8 +16,8 @@ SpanScheme = Literal["bioes", "bio"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaggerConfig(ContextualConfig, TaggedOptions):
-    """Settings of a recurrent tagger."""
+class TaggerConfig(ContextualConfig, TextEncoderConfig, TaggedOptions):
+    """Settings of a tagger."""
 
     epochs: int = 8
     batch_tokens: int = 1024
@@ -66,6 +67,7 @@ class TaggerConfig(ContextualConfig, TaggedOptions):
     def __post_init__(self) -> None:
         """Refuse values that cannot work, before any data is read."""
         super().__post_init__()
+        TextEncoderConfig.__post_init__(self)
         for name in ("word_dropout", "output_dropout"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         require(self.rare_dropout >= 0, "rare_dropout", self.rare_dropout, "0 (off) or more")
