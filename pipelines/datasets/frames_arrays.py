@@ -87,7 +87,8 @@ def _load(path: Path) -> Arrays:
     """
     name = ""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as stream:
+            stored = np.load(stream, allow_pickle=False)
             if not isinstance(stored, np.lib.npyio.NpzFile):
                 raise ValueError("a single array, not an npz")
             arrays = {}
@@ -212,6 +213,6 @@ def _long(path: Path, arrays: Arrays) -> list[_Span]:
         frames = np.flatnonzero(codes == number)
         group = "" if groups is None else str(groups[frames[0]])
         same = groups is None or bool((groups[frames] == group).all())
-        _require(path, arrays, same, f"several groups in stream {words[number]!r}")
+        _require(path, arrays, same, f"several groups in stream {str(words[number])!r}")
         spans.append(_Span(str(words[number]), group, frames, "", frames))
     return spans

@@ -105,12 +105,19 @@ def read_table(path: Path, wanted: Wanted, *, prefix: str = "") -> ReadFrames:
         )
     labels = table.texts[columns.label] if columns.label else np.full(len(table.values), "", object)
     require_labels(labels, wanted, table.place)
-    values = table.values.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is named
+        values = table.values.astype(np.float32)
     require_finite(values, columns.channels, table.place)
     seconds = None
     if columns.time and table.times is not None:
         seconds = read_times(columns.time, table.times, table.place)
-    for value, rows in _rows_of_streams(table, columns):
+    streams = _rows_of_streams(table, columns)
+    apart = sum(bool((np.diff(rows) != 1).any()) for _, rows in streams)
+    if apart:
+        read.notes.append(
+            f"{path.name}: rows of {apart:,} streams are not together; each keeps their order"
+        )
+    for value, rows in streams:
         place = _placed(table.place, rows)
         clock, pieces = clock_of(seconds[rows], place) if seconds is not None else (None, [0])
         if clock is not None:

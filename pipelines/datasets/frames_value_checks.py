@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.datasets.findings import Finding, Table
-from pipelines.datasets.frames_streams import FrameRows, FrameStream
+from pipelines.datasets.frames_streams import FloatArray, FrameRows, FrameStream
 
 MUCH_MISSING = 0.2
 RATIO = 2.0  # of the spread in test to that in train
@@ -62,8 +62,8 @@ def constant_finding(train: FrameRows, streams: Sequence[FrameStream]) -> Findin
         f"{channel!r} in {stream.name!r}"
         for stream in streams
         if len(stream) > 1
-        for channel, column in zip(train.channels, stream.values.T, strict=True)
-        if channel not in never and not np.nanstd(column[~np.isnan(column)] if len(column) else 0)
+        for channel, least, most in zip(train.channels, *_extremes(stream), strict=True)
+        if channel not in never and least == most
     ]
     parts = []
     if never:
@@ -79,13 +79,18 @@ def constant_finding(train: FrameRows, streams: Sequence[FrameStream]) -> Findin
 
 
 def _bounds(rows: FrameRows) -> tuple[list[float], list[float]]:
-    """Return the least and the largest value of each channel; of none, 0 and 0."""
+    """Return the least and the largest value of each channel, over all streams."""
     low = np.full(len(rows.channels), np.inf)
     high = np.full(len(rows.channels), -np.inf)
     for stream in rows:
-        low = np.fmin(low, np.fmin.reduce(stream.values, axis=0))
-        high = np.fmax(high, np.fmax.reduce(stream.values, axis=0))
+        least, most = _extremes(stream)
+        low, high = np.fmin(low, least), np.fmax(high, most)
     return low.tolist(), high.tolist()
+
+
+def _extremes(stream: FrameStream) -> tuple[FloatArray, FloatArray]:
+    """Return the least and the largest value of each channel; NaN if all are missing."""
+    return np.fmin.reduce(stream.values, axis=0), np.fmax.reduce(stream.values, axis=0)
 
 
 def scale_finding(train: FrameRows, test: FrameRows) -> Finding:
