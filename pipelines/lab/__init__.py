@@ -1,0 +1,1 @@
+"""The memory lab: how far back each recurrent cell can learn to remember."""
