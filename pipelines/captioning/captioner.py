@@ -13,11 +13,9 @@ from pipelines.captioning.image_side import make_encoder
 from pipelines.layers.attention_decoder import AttentionDecoder
 from pipelines.layers.caption_bank import CaptionBank
 from pipelines.layers.image_augmentation import ImageAugmentation
+from pipelines.layers.recurrent_settings import stack_settings
 from pipelines.layers.words_seen import WordsSeen
 
-_STACK = ("units", "depth", "cell", "variational_dropout", "input_dropout", "recurrent_dropout",
-          "weight_dropout", "locked_output_dropout", "activation_penalty",
-          "temporal_activation_penalty", "layer_norm", "residual", "fast", "seed")  # fmt: skip
 _DECODER = ("embedding_size", "attention", "input_feeding", "order", "tied", "word_dropout",
             "attention_dropout", "output_dropout", "scheduled_sampling", "seed")  # fmt: skip
 _AUGMENTATION = ("shift", "zoom", "rotation", "brightness", "contrast", "erase", "seed")
@@ -67,11 +65,10 @@ def _bank(config: CaptionerConfig, artifacts: CaptionArtifacts) -> CaptionBank:
 
 
 def _decoder(config: CaptionerConfig, size: int, *, portable: bool) -> AttentionDecoder:
-    stack = {name: getattr(config, name) for name in _STACK}
     looks = config.attention != "none"
     return AttentionDecoder(
         size,
-        stack=stack | ({"use_cudnn": False} if portable else {}),
+        stack=stack_settings(config, **({"use_cudnn": False} if portable else {})),
         start="bridge" if looks else "input",
         gate=config.gate and looks,
         doubly_stochastic=config.doubly_stochastic if looks else 0.0,

@@ -14,12 +14,10 @@ from pipelines.language.artifacts import LanguageArtifacts
 from pipelines.language.language_config import LanguageModelConfig
 from pipelines.layers.carried_reader import CarriedReader, SampledReader
 from pipelines.layers.language_model import LanguageModel
+from pipelines.layers.recurrent_settings import stack_settings
 from pipelines.layers.sequence_losses import SmoothedCrossEntropy, TokenAccuracy, TokenPerplexity
 from pipelines.training import Objective
 
-_STACK = ("cell", "units", "depth", "variational_dropout", "input_dropout", "recurrent_dropout",
-          "weight_dropout", "locked_output_dropout", "activation_penalty",
-          "temporal_activation_penalty", "layer_norm", "residual", "fast", "seed")  # fmt: skip
 LAYER = "language_model"
 
 
@@ -36,7 +34,7 @@ def build(
     layer = LanguageModel(
         len(artifacts.vocabulary),
         embedding_size=config.embedding_size,
-        stack={name: getattr(config, name) for name in _STACK} | kernels,
+        stack=stack_settings(config, **kernels),
         tied=config.tied,
         word_dropout=config.word_dropout,
         locked_dropout=config.locked_dropout,

@@ -10,8 +10,8 @@ from keras import ops
 
 from pipelines.layers.drop_connect import drawn_kernels, recurrent_kernels
 from pipelines.layers.horizon_decoders import decoder_stack
-from pipelines.layers.recurrent import RecurrentStack
-from pipelines.layers.recurrent_state import split_state, state_sizes, step_layer
+from pipelines.layers.recurrent import Parts, RecurrentStack
+from pipelines.layers.recurrent_state import joined, split_state, state_sizes, step_layer
 
 State = dict[str, Any]
 
@@ -68,9 +68,8 @@ class DecoderStack(RecurrentStack):
 
         Variational and recurrent dropout are the same at every step, input dropout is not.
         """
-        widths = [layer.cell.kernel.shape[0] for layer in self._recurrences]
         inputs, state, weights = [], [], []
-        for parts, width in zip(self._layers_of_depth, widths, strict=True):
+        for parts, width in zip(self._layers_of_depth, self._read_widths, strict=True):
             ones = ops.ones((rows, steps, width), self.compute_dtype)
             noisy = "input_dropout" in parts or "variational_dropout" in parts
             drawn = self._drop(parts, ones, True) if noisy else None
@@ -83,7 +82,7 @@ class DecoderStack(RecurrentStack):
         rate = self.settings["recurrent_dropout"]
         if not rate:
             return None
-        ones = ops.ones((rows, self.settings["units"]), self.compute_dtype)
+        ones = ops.ones((rows, state_sizes(recurrence)[0]), self.compute_dtype)
         return keras.random.dropout(ones, rate, seed=recurrence.cell.seed_generator)
 
     def begin(self, vector: Any, training: bool = False) -> list[Any]:
@@ -92,19 +91,20 @@ class DecoderStack(RecurrentStack):
         Whatever else a step reads is 0, and so is the state: no recurrent dropout has anything to
         drop. Dropout of inputs is drawn apart from that of the steps that follow.
         """
-        missing = self._recurrences[0].cell.kernel.shape[0] - vector.shape[-1]
-        inputs, after = ops.pad(vector, ((0, 0), (0, missing))), []
+        missing = self._read_widths[0] - vector.shape[-1]
+        inputs = ops.pad(vector, ((0, 0), (0, missing)))
         before = split_state(self.name, self._recurrences, self.zero_state(ops.shape(vector)[0]))
-        for parts, old in zip(self._layers_of_depth, before, strict=True):
-            read = self._drop(parts, inputs[:, None], training)[:, 0]
-            read, new = step_layer(parts["recurrence"], read, old)
-            inputs = self._finish(parts, inputs, read)
-            after += new
-        return after
+
+        def read(parts: Parts, given: Any, old: Any) -> tuple[Any, list[Any]]:
+            given = self._drop(parts, given[:, None], training)[:, 0]
+            return step_layer(parts["recurrence"], self._deepen(parts, given), old)
+
+        return self._climb(inputs, before, read, training)[1]
 
     def top(self, state: Any) -> Any:
-        """Return h of the top layer, of leaves [..., units]."""
-        return state[-len(state_sizes(self._recurrences[-1]))]
+        """Return h of the top layer, [..., H], of leaves [..., units]; with shortcuts, of all."""
+        layers = split_state(self.name, self._recurrences, state)
+        return joined([parts[0] for parts in (layers if self.settings["skips"] else layers[-1:])])
 
     def noisy_step(self, inputs: Any, state: Any, noise: StepNoise) -> tuple[Any, list[Any]]:
         """Read one step with dropout: T of them equal `run` in training.
@@ -115,18 +115,18 @@ class DecoderStack(RecurrentStack):
             noise: of this step: the parts of `inputs` are [B, D].
         """
         before = split_state(self.name, self._recurrences, state)
-        after: list[Any] = []
-        for parts, old, factor, kept, kernels in zip(
-            self._layers_of_depth, before, *noise, strict=True
-        ):
-            read = inputs if factor is None else inputs * factor
+
+        def read(parts: Parts, given: Any, known: Any) -> tuple[Any, list[Any]]:
+            old, factor, kept, kernels = known
+            given = self._deepen(parts, given if factor is None else given * factor)
             # Only h is read by the recurrence's products; c of an LSTM is carried whole.
             hidden = old[0] if kept is None else old[0] * kept
             with recurrent_kernels(parts["recurrence"], kernels):
-                read, new = step_layer(parts["recurrence"], read, [hidden, *old[1:]])
-            inputs = self._finish(parts, inputs, read)
-            after += new
-        return inputs, after
+                return step_layer(parts["recurrence"], given, [hidden, *old[1:]])
+
+        known = list(zip(before, *noise, strict=True))
+        states, after = self._climb(inputs, known, read, True)
+        return self._read_out(states), after
 
 
 @keras.saving.register_keras_serializable(package="pipelines")

@@ -16,6 +16,7 @@ from keras import ops
 from pipelines.config import RunConfig
 from pipelines.errors import ConfigError
 from pipelines.layers.recurrent import RecurrentStack
+from pipelines.layers.recurrent_settings import NAMES, stack_settings
 
 PACKAGE = "pipelines"
 
@@ -170,8 +171,7 @@ class RecurrentDecoder(keras.layers.Layer):
     @classmethod
     def from_run_config(cls, config: RunConfig, horizon: int, **options: Any) -> RecurrentDecoder:
         """Build the decoder a task's settings describe."""
-        settings = RecurrentStack.from_run_config(config, direction="forward").settings
-        return cls(horizon, stack=settings, seed=config.seed, **options)
+        return cls(horizon, stack=stack_settings(config), seed=config.seed, **options)
 
     def build(self, state_shape: Any, future_shape: Any = None) -> None:
         """Create the weights."""
@@ -226,12 +226,11 @@ def decoder_stack(settings: dict[str, Any]) -> RecurrentStack:
     Raises:
         ConfigError: a setting is not one of `RecurrentStack`.
     """
-    known = RecurrentStack().settings
-    unknown = sorted(set(settings) - set(known))
+    unknown = sorted(set(settings) - set(NAMES))
     if unknown:
         raise ConfigError(
             f"stack of a decoder: got the setting(s) {', '.join(unknown)}, expected some of "
-            f"{', '.join(known)}; pass `RecurrentStack.settings`"
+            f"{', '.join(NAMES)}; pass `RecurrentStack.settings`"
         )
     fixed = {"direction": "forward", "fast": False, "return_state": False, "name": "decoder"}
     return RecurrentStack(**settings | fixed)

@@ -5,14 +5,33 @@ Backend-neutral: `keras.layers` and `keras.ops` only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from pipelines.config import Pooling
+from pipelines.layers.recurrent_state import joined
 
 PACKAGE = "pipelines"
+
+
+def final_states(first: Any, last: Any, backward: Sequence[Sequence[int]]) -> Any:
+    """Return the state after everything was read, float[B, H].
+
+    Args:
+        first: states at the first step in time, float[B, H].
+        last: states at the last step, likewise.
+        backward: columns [start, stop) that read backward: they come from the first step.
+    """
+    cuts, done = [], 0
+    for start, stop in backward:
+        cuts += [(last, done, start), (first, start, stop)]
+        done = stop
+    cuts.append((last, done, last.shape[-1]))
+    parts = [states[:, start:stop] for states, start, stop in cuts if start < stop]
+    return joined(parts)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -24,15 +43,19 @@ class SequencePooling(keras.layers.Layer):
     Args:
         kinds: any of "last" (final state of each direction), "mean", "max", and "attention"
             (a learned query weighs the states; Yang et al., 2016, sec. 2.2 without the MLP).
-        directions: 2 when the states concatenate a forward and a backward half: the backward
-            half's final state stands at the first step.
+        backward: columns [start, stop) of the states that read backward, as
+            `RecurrentStack.backward` gives them: their final state stands at the first step.
     """
 
     def __init__(
-        self, kinds: tuple[Pooling, ...] = ("last",), *, directions: int = 1, **kwargs: Any
+        self,
+        kinds: tuple[Pooling, ...] = ("last",),
+        *,
+        backward: Sequence[Sequence[int]] = (),
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.kinds, self.directions = tuple(kinds), directions
+        self.kinds, self.backward = tuple(kinds), [list(columns) for columns in backward]
         self.supports_masking = True
         self._pools = {
             "last": self._last, "mean": self._mean, "max": self._max, "attention": self._attention,
@@ -53,11 +76,8 @@ class SequencePooling(keras.layers.Layer):
 
     def _last(self, states: Any, mask: Any) -> Any:
         final = ops.sum(ops.cast(mask, "int32"), axis=1) - 1
-        forward = ops.squeeze(ops.take_along_axis(states, final[:, None, None], axis=1), 1)
-        if self.directions == 1:
-            return forward
-        half = states.shape[-1] // 2
-        return ops.concatenate([forward[:, :half], states[:, 0, half:]], axis=-1)
+        last = ops.squeeze(ops.take_along_axis(states, final[:, None, None], axis=1), 1)
+        return final_states(states[:, 0], last, self.backward)
 
     def _mean(self, states: Any, mask: Any) -> Any:
         real = ops.cast(ops.expand_dims(mask, -1), states.dtype)
@@ -79,4 +99,5 @@ class SequencePooling(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return super().get_config() | {"kinds": list(self.kinds), "directions": self.directions}
+        backward = [list(columns) for columns in self.backward]
+        return super().get_config() | {"kinds": list(self.kinds), "backward": backward}

@@ -6,6 +6,7 @@ bool[B, T], True on real tokens, and every row needs at least one.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -16,8 +17,18 @@ from pipelines.config import RunConfig
 from pipelines.layers.drop_connect import drawn_kernels, recurrent_kernels
 from pipelines.layers.fast_recurrent import applicable, call_layer, run_from
 from pipelines.layers.pooling import SequencePooling
-from pipelines.layers.recurrent_parts import make_layer, make_top
+from pipelines.layers.recurrent_parts import make_deep_output, make_layer, make_top
+from pipelines.layers.recurrent_settings import (
+    FIELDS,
+    backward_columns,
+    layer_widths,
+    settings_of,
+    stack_settings,
+)
 from pipelines.layers.recurrent_state import (
+    in_time,
+    joined,
+    reads_forward,
     require_forward,
     run_layer,
     split_state,
@@ -25,113 +36,85 @@ from pipelines.layers.recurrent_state import (
     step_layer,
     zero_state,
 )
-from pipelines.recurrent_config import Cell, Direction
+from pipelines.recurrent_config import RecurrentConfig
 
 __all__ = ["RecurrentStack", "SequencePooling"]
 
 PACKAGE = "pipelines"
+Parts = dict[str, keras.layers.Layer]
+# Reads a layer: its parts, its inputs and what stands for its state -> states and the state after.
+ReadLayer = Callable[[Parts, Any, Any], tuple[Any, list[Any]]]
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class RecurrentStack(keras.layers.Layer):
-    """Recurrent layers on top of one another, forward or in both directions.
+    """Recurrent layers on top of one another, of any cell, forward, backward or both.
 
-    Maps float32[B, T, D] and a mask bool[B, T] to float32[B, T, H], H = units (× 2 in both
-    directions). Padding steps come out exactly 0 whatever the backend does with them. A layer
-    is: variational dropout, input dropout, recurrence, layer normalisation, residual sum.
+    Maps float32[B, T, D] and a mask bool[B, T] to float32[B, T, H], H the units of the top layer
+    (× 2 in both directions); with shortcuts, of all layers together. Padding steps come out exactly
+    0 whatever the backend does with them; a layer that reads backward starts at the last real step.
+
+    A layer is: variational dropout, input dropout, dense layers (`deep_input`, lowest layer only),
+    recurrence, layer normalisation, residual sum. Then, once: penalties and locked dropout of the
+    stack's states, dense layers (`deep_output`). All dense layers are as wide as the states
+    they stand next to. A deep output of states of both directions hands on as many columns for each
+    direction, pooled as if they were its states. With shortcuts (Graves, 2013, sec. 2.1; Pascanu et
+    al., 2014), layers above the lowest read the states of the one below and the stack's inputs.
 
     A decoder reads on from a state: `run` over a sequence, `step` one step at a time. A state is a
     flat list of tensors [B, units], bottom layer first: h of a simple or GRU layer, h and c of an
     LSTM; of a bidirectional layer, those of the forward and then of the backward direction.
 
     Args:
-        cell: "simple" (tanh, Elman 1990), "gru" (Cho et al., 2014) or "lstm" (Hochreiter &
-            Schmidhuber, 1997, with forget-gate bias 1).
-        units: size of the state in each direction.
-        depth: number of layers.
-        direction: "forward", or "both", which concatenates a forward and a backward layer
-            (Schuster & Paliwal, 1997).
-        input_dropout: share of input values dropped, drawn anew at every step.
-        variational_dropout: share of input channels dropped, the same at every step
-            (Gal & Ghahramani, 2016).
-        recurrent_dropout: share of state channels dropped, the same at every step.
-        weight_dropout: share of recurrent weights dropped, the same ones for the rows and steps of
-            a call (Wan et al., 2013; Merity et al., 2018).
-        locked_output_dropout: share of the top layer's channels dropped, the same at every step.
-        activation_penalty: weight of the mean square of the top layer's states in the loss, and
-        temporal_activation_penalty: of their mean square change, of a step (Merity et al., 2017).
-        layer_norm: normalise every layer's output (Ba et al., 2016).
-        residual: add a layer's input to its output where the widths agree (He et al., 2016).
-        fast: train by the fast path where it applies (see `fast_recurrent`); same weights.
         use_cudnn: "auto" for training; False for a graph that must run on any device.
+        seed: of weights and dropouts.
         return_state: `call` returns the states and then every tensor of the final state.
+        **kwargs: any field of `RecurrentConfig`, with its default there but for `input_dropout`,
+            which is 0, and arguments of a Keras layer. `fast` trains by the fast path where it
+            applies (see `fast_recurrent`).
+
+    Raises:
+        ConfigError: a setting is out of range, or the cell cannot have it.
     """
 
     def __init__(
         self,
         *,
-        cell: Cell = "lstm",
-        units: int = 64,
-        depth: int = 1,
-        direction: Direction = "both",
-        input_dropout: float = 0.0,
-        variational_dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        weight_dropout: float = 0.0,
-        locked_output_dropout: float = 0.0,
-        activation_penalty: float = 0.0,
-        temporal_activation_penalty: float = 0.0,
-        layer_norm: bool = False,
-        residual: bool = False,
-        fast: bool = False,
         use_cudnn: bool | str = "auto",
         seed: int | None = None,
         return_state: bool = False,
         **kwargs: Any,
     ) -> None:
+        given = {name: kwargs.pop(name) for name in FIELDS if name in kwargs}
+        config = RecurrentConfig(**{"input_dropout": 0.0} | given)
         super().__init__(**kwargs)
-        self.settings: dict[str, Any] = {
-            "cell": cell,
-            "units": units,
-            "depth": depth,
-            "direction": direction,
-            "input_dropout": input_dropout,
-            "variational_dropout": variational_dropout,
-            "recurrent_dropout": recurrent_dropout,
-            "weight_dropout": weight_dropout,
-            "locked_output_dropout": locked_output_dropout,
-            "activation_penalty": activation_penalty,
-            "temporal_activation_penalty": temporal_activation_penalty,
-            "layer_norm": layer_norm,
-            "residual": residual,
-            "fast": fast,
-            "use_cudnn": use_cudnn,
-            "seed": seed,
-            "return_state": return_state,
-        }
+        others = {"use_cudnn": use_cudnn, "seed": seed, "return_state": return_state}
+        self.settings: dict[str, Any] = settings_of(config) | others
         self.supports_masking = True
-        self.directions = 2 if direction == "both" else 1
-        self.width = units * self.directions
-        self._layers_of_depth = [make_layer(self.settings, number) for number in range(depth)]
+        self._widths = layer_widths(self.settings)
+        self.width = sum(self._widths) if config.skips else self._widths[-1]
+        self.backward = backward_columns(self.settings)
+        self._layers_of_depth = [make_layer(self.settings, n) for n in range(len(config.sizes))]
         self._top = make_top(self.settings)
+        self._deep_output = make_deep_output(self.settings, self.width)
 
     @classmethod
     def from_run_config(cls, config: RunConfig, **overrides: Any) -> RecurrentStack:
         """Build the stack a task's settings describe."""
-        names = (
-            "cell", "units", "depth", "direction", "input_dropout", "variational_dropout",
-            "recurrent_dropout", "weight_dropout", "locked_output_dropout", "activation_penalty",
-            "temporal_activation_penalty", "layer_norm", "residual", "fast", "seed",
-        )  # fmt: skip
-        return cls(**{name: getattr(config, name) for name in names} | overrides)
+        return cls(**stack_settings(config, **overrides))
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights of every layer for inputs [B, T, D]."""
-        width = input_shape[-1]
-        for parts in self._layers_of_depth:
+        *rows, size = input_shape
+        shortcut = size if self.settings["skips"] else 0
+        self._read_widths = [size, *(width + shortcut for width in self._widths[:-1])]
+        layers = zip(self._layers_of_depth, self._read_widths, self._widths, strict=True)
+        for parts, read, width in layers:
             for name, part in parts.items():
-                part.build((*input_shape[:-1], width if name != "layer_norm" else self.width))
-            width = self.width
+                part.build((*rows, width if name == "layer_norm" else read))
+                read = width if name == "deep_input" else read
+        if self._deep_output is not None:
+            self._deep_output.build((*rows, self.width))
         self.built = True
 
     def call(
@@ -144,9 +127,11 @@ class RecurrentStack(keras.layers.Layer):
         if self.settings["return_state"] or initial_state is not None:
             states, final = self.run(inputs, mask, initial_state, training)
             return (states, *final) if self.settings["return_state"] else states
-        states = inputs
-        for parts in self._layers_of_depth:
-            states = self._apply(parts, states, mask, training)
+
+        def read(parts: Parts, given: Any, _: Any) -> tuple[Any, list[Any]]:
+            return self._apply(parts, given, mask, training), []
+
+        states, _ = self._climb(inputs, self._nothing, read, training)
         return self._give_out(states, mask, training)
 
     def run(
@@ -169,24 +154,59 @@ class RecurrentStack(keras.layers.Layer):
             ConfigError: `initial_state` has too many or too few tensors.
         """
         self._build_for(inputs)
-        before: list[Any] = [None] * len(self._layers_of_depth)
+        before = self._nothing
         if initial_state is not None:
             before = split_state(self.name, self._recurrences, initial_state)
-        states, final = inputs, []
-        for parts, state in zip(self._layers_of_depth, before, strict=True):
-            read = self._drop(parts, states, training)
+
+        def read(parts: Parts, given: Any, state: Any) -> tuple[Any, list[Any]]:
+            given = self._deepen(parts, self._drop(parts, given, training))
             with self._dropped_weights(parts, training):
-                read, after = self._read(parts["recurrence"], read, mask, state, training)
-            states = self._finish(parts, states, read)
-            final += after
+                return self._read(parts["recurrence"], given, mask, state, training)
+
+        states, final = self._climb(inputs, before, read, training)
         return self._give_out(states, mask, training), final
+
+    def _climb(
+        self, inputs: Any, before: Sequence[Any], read: ReadLayer, training: bool = False
+    ) -> tuple[Any, list[Any]]:
+        """Pass inputs through all layers, bottom first.
+
+        Args:
+            inputs: float32[B, T, D] or [B, D].
+            before: what `read` gets as the state of each layer.
+            read: reads one layer.
+            training: whether this is a step of training.
+
+        Returns:
+            the states of the top layer, or with shortcuts of all, and the flat state after.
+        """
+        skips, after = self.settings["skips"], []
+        below = bottom = self._handed_on(0, inputs, training)
+        outputs = []
+        layers = zip(self._layers_of_depth, before, self._widths, strict=True)
+        for number, (parts, state, width) in enumerate(layers, start=1):
+            shortcut = skips and number > 1
+            given = joined([below, bottom]) if shortcut else below
+            states, new = read(parts, given, state)
+            if "layer_norm" in parts:
+                states = parts["layer_norm"](states)
+            if self.settings["residual"] and below.shape[-1] == width:
+                states += below
+            below = self._handed_on(number, states, training)
+            outputs.append(below)
+            after += new
+        return (joined(outputs) if skips else below), after
+
+    def _handed_on(self, number: int, states: Any, training: bool) -> Any:
+        """Return the states of a layer, 0 the inputs, as others see them: a place for gates."""
+        del number, training
+        return states
 
     def _read(
         self, layer: Any, inputs: Any, mask: Any, state: Any, training: bool
     ) -> tuple[Any, list[Any]]:
         """Run one layer; as `run_layer`."""
-        settings = self.settings
-        fast = settings["fast"] and settings["direction"] == "forward" and mask is None
+        fast = self.settings["fast"] and reads_forward(layer) and mask is None
         if fast and state is not None and applicable(layer, inputs, training).holds:
             return run_from(layer, inputs, state)
         return run_layer(layer, inputs, mask, state, training)
@@ -202,17 +222,17 @@ class RecurrentStack(keras.layers.Layer):
             the top layer's output, float32[B, H], and the state after.
 
         Raises:
-            ConfigError: the stack is bidirectional, or `state` is not one of this stack.
+            ConfigError: a layer reads backward, or `state` is not one of this stack.
         """
-        require_forward(self.name, self._recurrences[0])
+        require_forward(self.name, self.settings["direction"], self._recurrences)
         self._build_for(inputs[:, None])
         before = split_state(self.name, self._recurrences, state)
-        after: list[Any] = []
-        for parts, old in zip(self._layers_of_depth, before, strict=True):
-            read, new = step_layer(parts["recurrence"], inputs, old)
-            inputs = self._finish(parts, inputs, read)
-            after += new
-        return inputs, after
+
+        def read(parts: Parts, given: Any, old: Any) -> tuple[Any, list[Any]]:
+            return step_layer(parts["recurrence"], self._deepen(parts, given), old)
+
+        states, after = self._climb(inputs, before, read)
+        return self._read_out(states), after
 
     def zero_state(self, batch: Any) -> list[Any]:
         """Return the state before anything was read; `batch` is a number or a scalar tensor."""
@@ -227,45 +247,46 @@ class RecurrentStack(keras.layers.Layer):
     def _recurrences(self) -> list[keras.layers.Layer]:
         return [parts["recurrence"] for parts in self._layers_of_depth]
 
+    @property
+    def _nothing(self) -> list[None]:
+        return [None] * len(self._layers_of_depth)
+
     def _build_for(self, inputs: Any) -> None:
         if not self.built:
             self.build(tuple(inputs.shape))
 
-    def _apply(
-        self, parts: dict[str, keras.layers.Layer], inputs: Any, mask: Any, training: bool
-    ) -> Any:
-        states = self._drop(parts, inputs, training)
+    def _apply(self, parts: Parts, inputs: Any, mask: Any, training: bool) -> Any:
+        inputs = self._deepen(parts, self._drop(parts, inputs, training))
         recurrence = parts["recurrence"]
         with self._dropped_weights(parts, training):
-            if self.settings["fast"] and applicable(recurrence, states, training).holds:
-                states = call_layer(recurrence, states, mask)
+            if self.settings["fast"] and applicable(recurrence, inputs, training).holds:
+                states = call_layer(recurrence, inputs, mask)
             else:
-                states = recurrence(states, mask=mask, training=training)
-        return self._finish(parts, inputs, states)
+                states = recurrence(inputs, mask=mask, training=training)
+        return in_time(recurrence, states)
 
     @staticmethod
-    def _dropped_weights(
-        parts: dict[str, keras.layers.Layer], training: bool
-    ) -> AbstractContextManager[None]:
+    def _dropped_weights(parts: Parts, training: bool) -> AbstractContextManager[None]:
         return recurrent_kernels(parts["recurrence"], drawn_kernels(parts, training))
 
     @staticmethod
-    def _drop(parts: dict[str, keras.layers.Layer], inputs: Any, training: bool) -> Any:
+    def _drop(parts: Parts, inputs: Any, training: bool) -> Any:
         for name in ("variational_dropout", "input_dropout"):
             if name in parts:
                 inputs = parts[name](inputs, training=training)
         return inputs
 
-    def _finish(self, parts: dict[str, keras.layers.Layer], inputs: Any, states: Any) -> Any:
-        if "layer_norm" in parts:
-            states = parts["layer_norm"](states)
-        if self.settings["residual"] and inputs.shape[-1] == self.width:
-            states += inputs
-        return states
+    @staticmethod
+    def _deepen(parts: Parts, inputs: Any) -> Any:
+        return parts["deep_input"](inputs) if "deep_input" in parts else inputs
+
+    def _read_out(self, states: Any) -> Any:
+        return states if self._deep_output is None else self._deep_output(states)
 
     def _give_out(self, states: Any, mask: Any, training: bool) -> Any:
         if self._top is not None and training:
             states = self._top(states, mask=mask, training=True)
+        states = self._read_out(states)
         return states if mask is None else states * ops.cast(mask[..., None], states.dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> Any:

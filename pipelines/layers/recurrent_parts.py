@@ -7,9 +7,10 @@ from typing import Any
 import keras
 
 from pipelines.layers.activation_penalties import RegularisedStates
+from pipelines.layers.cells.making import make_recurrence
+from pipelines.layers.dense_layers import DenseLayers
 from pipelines.layers.drop_connect import DropConnect
-
-CELLS = {"simple": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
+from pipelines.layers.recurrent_settings import layer_directions, layer_sizes, layer_widths
 
 
 def make_layer(settings: dict[str, Any], number: int) -> dict[str, keras.layers.Layer]:
@@ -29,17 +30,24 @@ def make_layer(settings: dict[str, Any], number: int) -> dict[str, keras.layers.
         parts["input_dropout"] = keras.layers.Dropout(settings["input_dropout"], seed=seed)
     if settings["weight_dropout"]:
         parts["weight_dropout"] = DropConnect(settings["weight_dropout"], seed=seed)
-    recurrence = _make_recurrence(settings, seed)
-    if settings["direction"] == "both":
-        recurrence = keras.layers.Bidirectional(recurrence)
-    parts["recurrence"] = recurrence
+    if settings["deep_input"] and number == 0:
+        width = layer_widths(settings)[0]
+        parts["deep_input"] = DenseLayers(settings["deep_input"], width, seed=_seed(settings, 500))
+    parts["recurrence"] = _make_recurrence(settings, number, seed)
     if settings["layer_norm"]:
         parts["layer_norm"] = keras.layers.LayerNormalization()
     return parts
 
 
+def _make_recurrence(settings: dict[str, Any], number: int, seed: int | None) -> keras.layers.Layer:
+    direction, units = layer_directions(settings)[number], layer_sizes(settings)[number]
+    backward = direction == "backward"
+    recurrence = make_recurrence(settings, seed, units=units, go_backwards=backward)
+    return keras.layers.Bidirectional(recurrence) if direction == "both" else recurrence
+
+
 def make_top(settings: dict[str, Any]) -> RegularisedStates | None:
-    """Make what acts on the top layer's states in training; None if nothing does."""
+    """Make what acts on the stack's states in training; None if nothing does."""
     names = {
         "dropout": "locked_output_dropout",
         "activation": "activation_penalty",
@@ -48,23 +56,16 @@ def make_top(settings: dict[str, Any]) -> RegularisedStates | None:
     values = {name: settings[option] for name, option in names.items()}
     if not any(values.values()):
         return None
-    return RegularisedStates(**values, seed=_seed(settings, settings["depth"]), name="top")
+    seed = _seed(settings, len(layer_sizes(settings)))
+    return RegularisedStates(**values, seed=seed, name="top")
+
+
+def make_deep_output(settings: dict[str, Any], width: int) -> DenseLayers | None:
+    """Make the dense layers on the stack's states, as wide as these; None if there are none."""
+    layers = settings["deep_output"]
+    return DenseLayers(layers, width, seed=_seed(settings, 600)) if layers else None
 
 
 def _seed(settings: dict[str, Any], number: int) -> int | None:
     seed = settings["seed"]
     return None if seed is None else seed * 1000 + number
-
-
-def _make_recurrence(settings: dict[str, Any], seed: int | None) -> keras.layers.Layer:
-    # SimpleRNN has no cuDNN path to choose.
-    extra = {} if settings["cell"] == "simple" else {"use_cudnn": settings["use_cudnn"]}
-    return CELLS[settings["cell"]](
-        settings["units"],
-        return_sequences=True,
-        recurrent_dropout=settings["recurrent_dropout"],
-        kernel_initializer=keras.initializers.GlorotUniform(seed),
-        recurrent_initializer=keras.initializers.Orthogonal(seed=seed),
-        seed=seed,
-        **extra,
-    )

@@ -2,7 +2,8 @@
 
 The layers of a `RecurrentStack` keep no state between calls. A decoder hands it over: the flat list
 [h] of a simple or GRU layer, [h, c] of an LSTM, each [B, units]; a bidirectional layer's list is
-the forward layer's followed by the backward layer's.
+the forward layer's followed by the backward layer's. The final state of a layer that reads backward
+is the one after the first step in time.
 """
 
 from __future__ import annotations
@@ -32,15 +33,33 @@ def state_sizes(layer: Any) -> list[int]:
     return sizes
 
 
+def reads_backward(layer: Any) -> bool:
+    """Tell whether a layer reads from the last step to the first, and in no other direction."""
+    return not isinstance(layer, keras.layers.Bidirectional) and bool(layer.go_backwards)
+
+
+def reads_forward(layer: Any) -> bool:
+    """Tell whether a layer reads from the first step to the last, and in no other direction."""
+    return len(parts_of(layer)) == 1 and not reads_backward(layer)
+
+
+def in_time(layer: Any, states: Any) -> Any:
+    """Return states [B, T, H] in the order of time.
+
+    A Keras layer that reads backward gives them in the order of reading.
+    """
+    return ops.flip(states, axis=1) if reads_backward(layer) else states
+
+
 def run_layer(
     layer: Any, inputs: Any, mask: Any, initial_state: Sequence[Any] | None, training: bool
 ) -> tuple[Any, list[Any]]:
-    """Return a layer's states [B, T, H] and its final state, as a flat list.
+    """Return a layer's states [B, T, H], in the order of time, and its final state, a flat list.
 
     Where the mask is False the state is carried on unchanged.
 
     Args:
-        layer: an LSTM, GRU or SimpleRNN that returns sequences, or a Bidirectional of one.
+        layer: what `make_recurrence` gives, or a Bidirectional of it.
         inputs: [B, T, D].
         mask: bool[B, T], or None.
         initial_state: a flat list as above; None is 0.
@@ -49,7 +68,7 @@ def run_layer(
     given = None if initial_state is None else list(initial_state)
     with _returning_state(layer):
         states, *final = layer(inputs, initial_state=given, mask=mask, training=training)
-    return states, final
+    return in_time(layer, states), final
 
 
 @contextmanager
@@ -72,7 +91,7 @@ def step_layer(layer: Any, inputs: Any, state: Sequence[Any]) -> tuple[Any, list
     """Advance a layer that reads forward by one step of inference.
 
     Args:
-        layer: an LSTM, GRU or SimpleRNN.
+        layer: what `make_recurrence` gives.
         inputs: [B, D].
         state: the state before, a flat list.
 
@@ -114,15 +133,25 @@ def split_state(name: str, layers: Sequence[Any], state: Sequence[Any]) -> list[
     return [[next(rest) for _ in range(count)] for count in counts]
 
 
-def require_forward(name: str, layer: Any) -> None:
-    """Refuse to step a layer that reads in both directions.
+def require_forward(name: str, direction: str, layers: Sequence[Any]) -> None:
+    """Refuse to step layers of which one reads backward, alone or in both directions.
+
+    Args:
+        name: of the stack, for the error.
+        direction: its setting, likewise.
+        layers: the recurrent layers.
 
     Raises:
-        ConfigError: the layer is a Bidirectional.
+        ConfigError: one of them does.
     """
-    if isinstance(layer, keras.layers.Bidirectional):
+    if not all(reads_forward(layer) for layer in layers):
         raise ConfigError(
-            f"recurrent stack {name!r} cannot be stepped: got direction='both', expected a stack "
-            "that reads forward only (the backward states of a step need the steps after it); "
-            "build the decoder with direction='forward'"
+            f"recurrent stack {name!r} cannot be stepped: got direction={direction!r}, expected a "
+            "stack that reads forward only (the backward states of a step need the steps after "
+            "it); build the decoder with direction='forward'"
         )
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """Return parts [..., H] side by side; one alone as it is."""
+    return parts[0] if len(parts) == 1 else ops.concatenate(list(parts), axis=-1)

@@ -56,7 +56,7 @@ class TextEncoder(keras.layers.Layer):
             vocabulary_size, embedding_size, embeddings_initializer=initial, name="embedding"
         )
         self._stack = RecurrentStack(**dict(stack) | {"return_state": False, "name": "stack"})
-        self._final = SequencePooling(("last",), directions=self._stack.directions)
+        self._final = SequencePooling(("last",), backward=self._stack.backward)
         self._word_dropout = WordDropout(word_dropout, seed=seed)
         self._embedding_dropout = keras.layers.Dropout(embedding_dropout, seed=seed)
         self._output_dropout = keras.layers.Dropout(output_dropout, seed=seed)

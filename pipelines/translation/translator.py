@@ -8,6 +8,7 @@ from keras import ops
 
 from pipelines.corpus import EncodedCorpus
 from pipelines.layers.attention_decoder import AttentionDecoder
+from pipelines.layers.recurrent_settings import stack_settings
 from pipelines.layers.text_encoder import TextEncoder
 from pipelines.text.decoder_objective import writing_objective
 from pipelines.training import Objective
@@ -15,10 +16,6 @@ from pipelines.translation.artifacts import TranslationArtifacts
 from pipelines.translation.lexical_start import set_lexical_start
 from pipelines.translation.translator_config import TranslatorConfig
 from pipelines.translation.word_alignment import learn_lexicon
-
-_STACK = ("cell", "variational_dropout", "input_dropout", "recurrent_dropout", "weight_dropout",
-          "locked_output_dropout", "activation_penalty", "temporal_activation_penalty",
-          "layer_norm", "residual", "fast", "seed")  # fmt: skip
 
 
 def build(
@@ -34,22 +31,22 @@ def build(
     target = keras.Input((None,), dtype="int32", name="target_in")
     kernels = {"use_cudnn": False} if portable else {}
     lexical = config.lexical and config.attention != "none"
-    shared = {name: getattr(config, name) for name in _STACK} | kernels
+    shared = stack_settings(config, **kernels)
     read = TextEncoder(
         len(artifacts.source),
         embedding_size=config.embedding_size,
-        stack=shared
-        | {"units": config.units, "depth": config.depth, "direction": config.direction},
+        stack=shared,
         word_dropout=config.word_dropout,
         output_dropout=config.output_dropout,
         return_vectors=lexical,
         seed=config.seed,
         name="encoder",
     )(source)
+    sizes = {"units": config.decoder_units, "depth": config.decoder_depth, "layer_units": []}
     decoder = AttentionDecoder(
         len(artifacts.target),
         embedding_size=config.embedding_size,
-        stack=shared | {"units": config.decoder_units, "depth": config.decoder_depth},
+        stack=shared | sizes,
         attention=config.attention,
         history=config.history,
         lexical=lexical,

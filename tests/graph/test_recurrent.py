@@ -114,7 +114,7 @@ def test_pooling_by_hand():
         return ops.convert_to_numpy(SequencePooling((kind,), **options)(states, mask))[0].tolist()
 
     assert pool("last") == [4, 5, 6, 7]
-    assert pool("last", directions=2) == [4, 5, 2, 3]
+    assert pool("last", backward=[[2, 4]]) == [4, 5, 2, 3]
     assert pool("mean") == [2, 3, 4, 5]
     assert pool("max") == [4, 5, 6, 7]
 
