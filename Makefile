@@ -12,7 +12,7 @@ DATA_OPTION = $(if $(DATA),--data "$$DATA")
 MODEL_OPTION = $(if $(MODEL),--model "$$MODEL")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev test test-fast fuzz lint bench clean train-all smoke report
+.PHONY: help setup setup-dev test test-fast fuzz lint bench clean train-all smoke report memory-lab
 
 help: ## list all targets
 	@echo "Targets (TASK is one of: $(TASKS)):"
@@ -23,6 +23,10 @@ help: ## list all targets
 	@echo "  check-TASK     look at data before training                DATA="
 	@echo "  data-TASK      fetch, read and split a data set            DATA="
 	@echo "  help-TASK      every setting of a task"
+	@echo "  ladder-TASK    how big should it be? larger and larger models  DATA= ARGS=\"--study-seeds 3\""
+	@echo "  gradients-TASK how far back gradients reach, by cell       DATA= ARGS=\"--study-cells gru\""
+	@echo "  compare-cells-TASK"
+	@echo "                 cells, encoders and depths at equal size    DATA= ARGS=\"--study-depths 1\""
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 17
 	@echo
 	@echo "DATA= takes a file (csv, tsv, jsonl, parquet; .gz), a folder, a built-in name or tfds:NAME."
@@ -59,6 +63,18 @@ predict-%: $(VENV)/.installed
 
 help-%: $(VENV)/.installed
 	@$(RUN) train $* --help
+
+compare-cells-%: $(VENV)/.installed
+	@$(RUN) compare-cells $* $(DATA_OPTION) $(ARGS)
+
+ladder-%: $(VENV)/.installed
+	@$(RUN) ladder $* $(DATA_OPTION) $(ARGS)
+
+gradients-%: $(VENV)/.installed
+	@$(RUN) gradients $* $(DATA_OPTION) $(ARGS)
+
+memory-lab: $(VENV)/.installed ## how long each recurrent cell remembers, with pictures (ARGS=, 15 minutes)
+	@$(RUN) memory-lab $(ARGS)
 
 train-all: $(addprefix train-,$(TASKS)) ## train every task on its default data
 

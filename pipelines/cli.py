@@ -17,6 +17,12 @@ from pipelines.config import RunConfig
 from pipelines.errors import ConfigError, ToolkitError, did_you_mean
 from pipelines.options import DataOptions, EvaluateOptions, TrainOptions
 from pipelines.registry import find_task, task_names
+from pipelines.studies.options import (
+    CompareCellsOptions,
+    GradientsOptions,
+    LadderOptions,
+    StudyOptions,
+)
 
 if TYPE_CHECKING:
     from pipelines.task import Task
@@ -28,6 +34,10 @@ VERBS = {
     "evaluate": "score the latest exported model on labelled rows and write a report",
     "predict": "run the latest exported model on a text, a file or standard input",
     "report": "write saved_models/index.html, a table of all runs",
+    "compare-cells": "train cells, encoders and depths at equal size, and compare them on one page",
+    "ladder": "train ever larger models until validation gains no more: how big should it be?",
+    "gradients": "show how far back the gradient of the last state reaches, by recurrent cell",
+    "memory-lab": "show how long each cell remembers: adding, copying, parentheses (no task)",
 }
 
 
@@ -36,6 +46,9 @@ _OPTIONS: dict[str, type] = {
     "check": DataOptions,
     "train": TrainOptions,
     "evaluate": EvaluateOptions,
+    "compare-cells": CompareCellsOptions,
+    "ladder": LadderOptions,
+    "gradients": GradientsOptions,
 }
 
 
@@ -65,17 +78,36 @@ def _dispatch(arguments: list[str]) -> int:
         from pipelines import commands
 
         return commands.report()
+    if verb == "memory-lab":
+        return _memory_lab(rest)
     if not rest or rest[0].startswith("-"):
         raise ConfigError(f"{verb}: no task given; known tasks: {', '.join(task_names())}")
     return _run(verb, rest[0], rest[1:])
 
 
+def _memory_lab(arguments: list[str]) -> int:
+    from pipelines.lab.options import MemoryLabOptions
+
+    options = tyro.cli(
+        MemoryLabOptions,
+        args=arguments,
+        prog="make memory-lab (python -m pipelines memory-lab)",
+        description=f"memory lab: {VERBS['memory-lab']}.",
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+    )
+    from pipelines import commands
+
+    return commands.memory_lab(options)
+
+
 def _run(verb: str, task_name: str, arguments: list[str]) -> int:
     task_type = find_task(task_name)
     options, config = parse(verb, task_name, task_type, arguments)
+    if isinstance(options, StudyOptions):
+        options.check(config)
     from pipelines import commands  # heavy; after the arguments are known to be good
 
-    command: Callable[..., int] = getattr(commands, verb)
+    command: Callable[..., int] = getattr(commands, verb.replace("-", "_"))
     return command(task_type(config), options)
 
 
@@ -130,5 +162,6 @@ def usage() -> str:
     return (
         "usage: python -m pipelines VERB TASK [options]\n\n"
         f"verbs:\n{verbs}\n\ntasks: {', '.join(task_names())}\n\n"
-        "`python -m pipelines train TASK --help` lists every setting of a task."
+        "`python -m pipelines train TASK --help` lists every setting of a task; those of a study\n"
+        "are beside them, as in `python -m pipelines ladder TASK --help`."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -16,7 +17,16 @@ from pipelines.task import Task
 from pipelines.workspace import Folders, latest_version
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipelines.lab.options import MemoryLabOptions
     from pipelines.options import DataOptions, EvaluateOptions, PredictOptions, TrainOptions
+    from pipelines.studies.options import (
+        CompareCellsOptions,
+        GradientsOptions,
+        LadderOptions,
+        StudyOptions,
+    )
 
 
 def data(task: Task[Any, Any], options: DataOptions) -> int:
@@ -91,6 +101,47 @@ def predict(task: Task[Any, Any], options: PredictOptions) -> int:
     version = options.model or latest_version(Folders.default(), task.name)
     pipeline.load_manifest(version)  # a clear error before TensorFlow is loaded
     return task.predict(version, options)
+
+
+def compare_cells(task: Task[Any, Any], options: CompareCellsOptions) -> int:
+    """Train cells, encoders and depths at equal size, and write the page that compares them."""
+    from pipelines.studies import compare
+
+    return _study(compare.compare_cells, task, options)
+
+
+def ladder(task: Task[Any, Any], options: LadderOptions) -> int:
+    """Train ever larger models, and write the page that says how big one should be."""
+    from pipelines.studies import climbing
+
+    return _study(climbing.ladder, task, options)
+
+
+def gradients(task: Task[Any, Any], options: GradientsOptions) -> int:
+    """Follow gradients back through time, and write the page that shows how far they reach."""
+    from pipelines.studies import reach
+
+    return _study(reach.gradients, task, options)
+
+
+def _study(study: Callable[..., Path], task: Task[Any, Any], options: StudyOptions) -> int:
+    console = Console(file=sys.stderr)
+    logging.basicConfig(format="%(levelname)s  %(message)s")
+    with console.status("loading TensorFlow"):
+        import_quietly("tensorflow", "keras")
+    # Every run makes graphs of its own, which TensorFlow takes for one that is made anew too often.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    source = options.data or task.default_source
+    folder = study(task, source, options, folders=Folders.default(), stages=Stages(console))
+    Console().print(f"{folder / 'study.html'}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def memory_lab(options: MemoryLabOptions) -> int:
+    """Train every cell on problems of memory, and write the page that shows where each stops."""
+    from pipelines.lab import command
+
+    return command.memory_lab(options)
 
 
 def report() -> int:

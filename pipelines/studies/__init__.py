@@ -1,0 +1,1 @@
+"""Studies: many trainings of one task on the same data, and one page about them."""
