@@ -112,8 +112,9 @@ class SentenceReader(keras.layers.Layer):
         """Create the weights of both levels."""
         shape: tuple[int | None, ...] = (None, None, vectors_shape[-1])
         for read, pool in self._levels:
-            read.build(shape)
-            pool.build((None, None, read.width))
+            for layer, given in ((read, shape), (pool, (None, None, read.width))):
+                if not layer.built:  # those read from a file are
+                    layer.build(given)
             shape = (None, *pool.compute_output_shape((None, None, read.width)))
         self.built = True
 

@@ -1,4 +1,4 @@
-"""A recurrent forecaster: raw history in, quantiles and mean in the same unit out.
+"""A forecaster: raw history in, quantiles and mean in the same unit out.
 
     history -> scaled -> patches -> recurrent stack -> last state --+
                      |-> recent values and means -------------------+-> decoder -> head -> quantiles
@@ -23,6 +23,7 @@ from pipelines.feeding import predict_model
 from pipelines.layers.autoregression import SampledForecast, value_and_flag
 from pipelines.layers.blended_start import BlendedStart
 from pipelines.layers.conformal import ConformalQuantiles
+from pipelines.layers.encoders import make_encoder
 from pipelines.layers.forecast_heads import (
     ForecastHead,
     ForecastOutput,
@@ -31,8 +32,9 @@ from pipelines.layers.forecast_heads import (
     with_window,
 )
 from pipelines.layers.horizon_decoders import DirectDecoder, RecurrentDecoder
+from pipelines.layers.pooling import SequencePooling, final_states
 from pipelines.layers.quantiles import PinballLoss
-from pipelines.layers.recurrent import RecurrentStack
+from pipelines.layers.recurrent_settings import stack_settings
 from pipelines.layers.series_scaling import to_scaled
 from pipelines.series.artifacts import SeriesArtifacts
 from pipelines.series.forecaster_config import ForecasterConfig
@@ -91,7 +93,7 @@ def _sampled(
     """Forecast a step at a time by drawn paths: mean and quantiles in raw units."""
     _, state = _encoded(window, config, portable=portable)
     decoder = {
-        "stack": _stack(config, portable=portable).settings,
+        "stack": _decoder_stack(config, portable=portable),
         "family": config.head,
         "targets": artifacts.layout.K,
         "horizon": artifacts.horizon,
@@ -181,38 +183,44 @@ def _inputs(artifacts: SeriesArtifacts) -> dict[str, Any]:
 
 
 def patch_steps(config: ForecasterConfig, history: int) -> int:
-    """Return how many steps of history the recurrent stack reads at once."""
+    """Return how many steps of history the encoder reads at once."""
     if config.architecture == "autoregressive":
         return 1
     return config.patch or max(1, history // PATCHES)
 
 
-def _stack(config: ForecasterConfig, *, portable: bool, **options: Any) -> RecurrentStack:
+def _decoder_stack(config: ForecasterConfig, *, portable: bool) -> dict[str, Any]:
+    """Return the settings of a recurrent stack that goes on from the encoder's final state."""
     kernels = {"use_cudnn": False} if portable else {}
-    return RecurrentStack.from_run_config(config, **kernels, **options)
+    return stack_settings(config, **kernels)
 
 
 def _encoded(
     window: ScaledWindow, config: ForecasterConfig, *, portable: bool
 ) -> tuple[Any, list[Any]]:
-    """Return what the recurrent stack makes of patches: states [B, N, units], final state."""
+    """Return what the encoder makes of patches: their end [B, D], and a recurrent final state."""
     steps = ops.concatenate([window.history, window.past_calendar], axis=-1)
     size = patch_steps(config, window.steps)
     count = window.steps // size
     if size > 1:
         recent = steps[:, window.steps - count * size :]
         steps = ops.reshape(recent, (-1, count, size * steps.shape[-1]))
-        steps = keras.layers.Dense(config.units, name="patches")(steps)
-    stack = _stack(
-        config,
-        portable=portable,
-        return_state=not reads_states(config),
-        name="encoder",
-    )
+        steps = keras.layers.Dense(config.sizes[0], name="patches")(steps)
     if reads_states(config):
-        return stack(steps), []
-    states, *final = stack(steps)
-    return states, final
+        encoder = make_encoder(config, portable=portable, name="encoder")
+        return _end(encoder(steps), encoder, config), []
+    encoder = make_encoder(config, portable=portable, return_state=True, name="encoder")
+    states, *final = encoder(steps)
+    return _end(states, encoder, config), final
+
+
+def _end(states: Any, encoder: Any, config: ForecasterConfig) -> Any:
+    """Return what an encoder's states [B, N, H] come to, float32[B, D]."""
+    if config.encoder == "rnn":
+        return final_states(states[:, 0], states[:, -1], encoder.backward)
+    # No state has read all: the largest and the mean one stand for the others.
+    everywhere = ops.ones_like(states[..., 0], dtype="bool")
+    return SequencePooling(("last", "max", "mean"), name="ends")(states, everywhere)
 
 
 def reads_states(config: ForecasterConfig) -> bool:
@@ -222,16 +230,13 @@ def reads_states(config: ForecasterConfig) -> bool:
 
 def _decoded(window: ScaledWindow, config: ForecasterConfig, *, portable: bool) -> Any:
     """Return features of every step of the horizon, float32[B, H, D]."""
-    states, final = _encoded(window, config, portable=portable)
+    end, final = _encoded(window, config, portable=portable)
     ahead = window.ahead
     if config.architecture == "encoder-decoder":
-        stack = _stack(config, portable=portable).settings
+        stack = _decoder_stack(config, portable=portable)
         written = RecurrentDecoder(window.horizon, stack=stack, seed=config.seed, name="writer")
         ahead = ops.concatenate([ahead, written(final, ahead)], axis=-1)
-    ends = [states[:, -1]]
-    if config.directions == 2:  # the backward half has read everything at the first step
-        ends = [states[:, -1, : config.units], states[:, 0, config.units :]]
-    context = ops.concatenate([*ends, *window.context], axis=-1)
+    context = ops.concatenate([end, *window.context], axis=-1)
     context = keras.layers.Dropout(config.output_dropout, seed=config.seed)(context)
     decoder = DirectDecoder(
         window.horizon,

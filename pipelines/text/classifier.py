@@ -1,12 +1,14 @@
 """A text classifier of two parts that err differently, joined by held-out evidence.
 
-    tokens -> embedding -> recurrent stack -> pooling -> scores --+
+    tokens -> embedding -> encoder -> pooling -> scores ----------+
                                                                   +-> blend -> probabilities
     word 1-2-grams, character 2-5-grams -> linear scores ---------+
 
-With a language model, what it remembers at the end of each token is part of the token's vector.
-Gradient descent trains the recurrent part; the linear part is fitted by convex optimisation, the
-blend on the validation split, and word vectors start from co-occurrence counts.
+The encoder is a recurrent stack, or by setting one without recurrence; or a pair of them reads
+sentences and then their vectors. With a language model, what it remembers at the end of each token
+is part of the token's vector. Gradient descent trains the network; the linear part is fitted by
+convex optimisation, the blend on the validation split, and word vectors start from co-occurrence
+counts.
 """
 
 from __future__ import annotations
@@ -22,12 +24,16 @@ from keras import ops
 from pipelines.batching import Batches
 from pipelines.corpus import EncodedCorpus, merge_ragged
 from pipelines.feeding import predict_model
+from pipelines.layers.encoders import make_encoder
 from pipelines.layers.linear import Blend, NgramLinear, fit_blend, fit_linear
 from pipelines.layers.noise import WordDropout
-from pipelines.layers.recurrent import RecurrentStack, SequencePooling
+from pipelines.layers.one_hot import OneHot
+from pipelines.layers.recurrent import SequencePooling
+from pipelines.layers.sentence_reader import SentenceReader
 from pipelines.text.artifacts import TextArtifacts
 from pipelines.text.classifier_config import BUCKETS, GRAMS, ClassifierConfig
 from pipelines.text.contextual_model import contextual_vectors, set_language_model
+from pipelines.text.token_inputs import require_small, sentence_endings
 from pipelines.text.vectors import vector_width
 from pipelines.text.word_vectors import set_word_vectors
 
@@ -65,22 +71,56 @@ def _network(
     artifacts: TextArtifacts,
     portable: bool,
 ) -> Any:
-    """Scores of the recurrent part, float32[B, C]; `context` holds further vectors of tokens."""
-    size = vector_width(Path(config.embeddings)) if config.embeddings else config.embedding_size
+    """Scores of the network, float32[B, C]; `context` holds further vectors of tokens."""
     mask = ops.not_equal(tokens, 0)
-    ids = WordDropout(config.word_dropout, seed=config.seed)(tokens)
-    states = keras.layers.Embedding(len(artifacts.vocabulary), size, name="embedding")(ids)
+    vectors = _token_vectors(tokens, config, artifacts)
     if context:
-        states = keras.layers.Concatenate(name="in_context")([states, *context])
-    kernels = {"use_cudnn": False} if portable else {}
-    states = RecurrentStack.from_run_config(config, **kernels)(states, mask=mask)
-    pooled = SequencePooling(config.pooling, directions=config.directions)(states, mask)
+        vectors = keras.layers.Concatenate(name="in_context")([vectors, *context])
+    if config.hierarchical:
+        reader = _sentence_reader(config, artifacts, portable)
+        pooled = reader(vectors, tokens, mask)
+    else:
+        encoder = make_encoder(config, portable=portable)
+        pooled = _pooling(encoder, config)(encoder(vectors, mask=mask), mask)
     pooled = keras.layers.Dropout(config.output_dropout, seed=config.seed)(pooled)
     return keras.layers.Dense(len(artifacts.labels), dtype="float32", name="network")(pooled)
 
 
+def _token_vectors(tokens: Any, config: ClassifierConfig, artifacts: TextArtifacts) -> Any:
+    """Give every token a vector, float32[B, T, D]."""
+    ids = WordDropout(config.word_dropout, seed=config.seed)(tokens)
+    if config.inputs == "one-hot":
+        require_small(artifacts.vocabulary, config)
+        return OneHot(len(artifacts.vocabulary), name="one_hot")(ids)
+    size = vector_width(Path(config.embeddings)) if config.embeddings else config.embedding_size
+    return keras.layers.Embedding(len(artifacts.vocabulary), size, name="embedding")(ids)
+
+
+def _pooling(encoder: Any, config: ClassifierConfig) -> SequencePooling:
+    return SequencePooling(config.pooling, backward=encoder.backward)
+
+
+def _sentence_reader(
+    config: ClassifierConfig, artifacts: TextArtifacts, portable: bool
+) -> SentenceReader:
+    """Make what reads sentences, and then their vectors, with an encoder for each."""
+    words, sentences = (
+        make_encoder(config, portable=portable, name=name) for name in ("words", "sentences")
+    )
+    return SentenceReader(
+        words,
+        _pooling(words, config),
+        sentences,
+        _pooling(sentences, config),
+        endings=sentence_endings(artifacts.vocabulary),
+        most=config.max_sentences,
+        longest=config.max_sentence_tokens,
+        name="sentence_reader",
+    )
+
+
 def network_alone(model: keras.Model) -> keras.Model:
-    """Return the recurrent part alone, tokens to probabilities, sharing its layers."""
+    """Return the network alone, tokens to probabilities, sharing its layers."""
     scores = model.get_layer("network").output
     inputs = [tensor for tensor in model.inputs if tensor.name not in GRAMS]
     return keras.Model(inputs, keras.layers.Softmax(dtype="float32")(scores))
@@ -106,13 +146,14 @@ def warm_start(
         extra: rows of other sources, likewise; None if there are none.
     """
     texts = [corpus.ragged("tokens"), *([extra["tokens"]] if extra else [])]
-    set_word_vectors(
-        model.get_layer("embedding"),
-        artifacts.vocabulary,
-        given=config.embeddings,
-        texts=texts if config.pretrain else (),
-        seed=config.seed,
-    )
+    if config.inputs == "embedding":
+        set_word_vectors(
+            model.get_layer("embedding"),
+            artifacts.vocabulary,
+            given=config.embeddings,
+            texts=texts if config.pretrain else (),
+            seed=config.seed,
+        )
     set_language_model(model, config, artifacts.context)
     if config.linear and sample:
         _fit_linear_part(model, config, sample, extra, len(artifacts.labels))
