@@ -10,7 +10,7 @@ import numpy as np
 
 from pipelines.datasets.common_checks import label_table, left_out_finding, spelling_finding
 from pipelines.datasets.findings import Finding, Level, Table
-from pipelines.datasets.frames_order_checks import counter_finding, order_finding
+from pipelines.datasets.frames_order_checks import counter_finding, leak_finding, order_finding
 from pipelines.datasets.frames_streams import FrameRows, FrameStream, IntArray
 from pipelines.datasets.frames_value_checks import constant_finding, missing_finding, scale_finding
 from pipelines.datasets.splits import SPLIT_NAMES, DataCard, Splits
@@ -44,6 +44,7 @@ def check_frames(splits: Splits[FrameStream]) -> list[Finding]:
         missing_finding(train.channels, everything),
         constant_finding(train, everything),
         scale_finding(train, test),
+        leak_finding(train.channels, everything),
         counter_finding(train.channels, everything),
         order_finding(train, test),
         _rate(train.rate, splits.card),

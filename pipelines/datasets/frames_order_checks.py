@@ -1,7 +1,8 @@
-"""Look for what the order of frames gives away: labels by the clock, and channels that count."""
+"""Look for what gives labels away: their order in time, channels that count, and codes."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -12,6 +13,13 @@ from pipelines.datasets.frames_streams import FrameRows, FrameStream
 
 BINS = 50  # of a stream's duration
 CLEARLY = 0.15  # accuracy that the place alone adds to the most frequent label
+MOST_CODES = 100  # different values of a channel that may be codes of something
+TELLING = re.compile(
+    r"^(?:.*[ _.-])?(?:subject|user|person|participant|patient|id|session|trial|run|time|timestamp|"
+    r"date|index|frame|row|activity|class|label|target|unnamed: 0|column 1)"
+    r"(?:[ _.-]?(?:id|nr|no|index))?$",
+    re.IGNORECASE,
+)
 LEAST_FRAMES = 100  # of a stream, to see whether a channel counts in it
 
 
@@ -79,3 +87,40 @@ def counter_finding(channels: Sequence[str], streams: Sequence[FrameStream]) -> 
         "happens; name it by --time-column, or name the others by --channels"
     )
     return Finding("warning", "Counters", detail)
+
+
+def leak_finding(channels: Sequence[str], streams: Sequence[FrameStream]) -> Finding:
+    """Look for channels that hold codes of the labels, and for names of what is no measurement."""
+    coded = [name for number, name in enumerate(channels) if _tells_label(streams, number)]
+    if coded:
+        detail = (
+            f"every value of {', '.join(map(repr, coded))} goes with one label only, as codes of "
+            "the labels do; leave such columns out by --channels, or scores mean nothing"
+        )
+        return Finding("error", "Leaks", detail)
+    named = [name for name in channels if TELLING.match(name)]
+    if named:
+        detail = (
+            f"channels named as what tells who or when, not what was measured: "
+            f"{', '.join(map(repr, named))}; name them by --group-column, --stream-column or "
+            "--time-column, or the others by --channels"
+        )
+        return Finding("warning", "Leaks", detail)
+    return Finding("ok", "Leaks", "no channel holds codes of the labels")
+
+
+def _tells_label(streams: Sequence[FrameStream], number: int) -> bool:
+    """Tell whether a channel has few values, at least two, each with a single label."""
+    labels: dict[float, set[str]] = {}
+    for stream in streams:
+        column = stream.values[:, number]
+        values, codes = np.unique(column, return_inverse=True)
+        if len(values) > MOST_CODES:
+            return False
+        for code, value in enumerate(values.tolist()):
+            seen = labels.setdefault(value, set())
+            seen.update(stream.labels[codes == code].tolist())
+            if len(seen) > 1 and value == value:  # NaN differs from itself
+                return False
+    known = [seen for value, seen in labels.items() if value == value]
+    return len(known) > 1 and len(set.union(*known)) > 1

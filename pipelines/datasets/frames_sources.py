@@ -56,6 +56,11 @@ def find_frames(
     Raises:
         DataError: it is none of these, a folder without streams, or a file of another format.
     """
+    if source.startswith("tfds:"):
+        raise DataError(
+            f"{source}: sets of TensorFlow Datasets are not read as frames; expected a file, a "
+            f"folder or one of {', '.join(built_in_frame_names())}; write the frames as csv or npz"
+        )
     located = locate(source, _CONVENTION, _folder_parts, [], folders=folders, progress=progress)
     if located.published is None:
         located = replace(located, parts=_with_splits(located.parts))

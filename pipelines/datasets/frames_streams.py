@@ -53,7 +53,7 @@ class FrameOptions:
         require(good, "rate", self.rate, "above 0 frames a second")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no single truth; `key` compares values
 class FrameStream:
     """What one sensor measured, frame by frame, and what happened meanwhile.
 

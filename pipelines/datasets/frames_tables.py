@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.datasets.frames_reading import (
+    Clock,
     Place,
     ReadFrames,
     Wanted,
@@ -96,43 +97,47 @@ def read_table(path: Path, wanted: Wanted, *, prefix: str = "") -> ReadFrames:
     file = TableFile(path, SeriesOptions(encoding=options.encoding, delimiter=options.delimiter))
     columns = _columns(file, wanted)
     table = _read(file, columns)
-    name = path.name.split(".")[0]
-    read = ReadFrames([], columns.channels)
-    if columns.left_out:
-        read.notes.append(
-            f"columns of words that are not read: {listed(columns.left_out)}; --channels, "
-            "--stream-column and --group-column name columns to use"
-        )
-    labels = table.texts[columns.label] if columns.label else np.full(len(table.values), "", object)
-    require_labels(labels, wanted, table.place)
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is named
         values = table.values.astype(np.float32)
     require_finite(values, columns.channels, table.place)
-    seconds = None
-    if columns.time and table.times is not None:
-        seconds = read_times(columns.time, table.times, table.place)
+    labels = table.texts[columns.label] if columns.label else np.full(len(values), "", object)
+    require_labels(labels, wanted, table.place)
+    read = ReadFrames([], columns.channels, notes=_left_out(columns))
     streams = _rows_of_streams(table, columns)
     apart = sum(bool((np.diff(rows) != 1).any()) for _, rows in streams)
     if apart:
         read.notes.append(
             f"{path.name}: rows of {apart:,} streams are not together; each keeps their order"
         )
-    for value, rows in streams:
-        place = _placed(table.place, rows)
-        clock, pieces = clock_of(seconds[rows], place) if seconds is not None else (None, [0])
+    clocks = _clocks(table, columns, [rows for _, rows in streams])
+    stem = path.name.split(".")[0]
+    for (value, rows), (clock, pieces) in zip(streams, clocks, strict=True):
         if clock is not None:
             read.clocks.append(clock)
-        called = name if value is None else f"{prefix}{value}"
-        read.streams.append(
-            FrameStream(
-                called,
-                _group(table, columns, rows, called),
-                values[rows],
-                labels[rows],
-                np.array(pieces, np.int64),
-            )
-        )
+        name = stem if value is None else f"{prefix}{value}"
+        group = _group(table, columns, rows, name)
+        starts = np.array(pieces, np.int64)
+        read.streams.append(FrameStream(name, group, values[rows], labels[rows], starts))
     return read
+
+
+def _left_out(columns: Columns) -> list[str]:
+    if not columns.left_out:
+        return []
+    return [
+        f"columns of words that are not read: {listed(columns.left_out)}; --channels, "
+        "--stream-column and --group-column name columns to use"
+    ]
+
+
+def _clocks(
+    table: _Table, columns: Columns, streams: Sequence[IntArray]
+) -> list[tuple[Clock | None, list[int]]]:
+    """Return what the times of each stream tell, and where its recordings begin."""
+    if columns.time is None or table.times is None:
+        return [(None, [0])] * len(streams)
+    seconds = read_times(columns.time, table.times, table.place)
+    return [clock_of(seconds[rows], _placed(table.place, rows)) for rows in streams]
 
 
 def _columns(file: TableFile, wanted: Wanted) -> Columns:
@@ -142,17 +147,7 @@ def _columns(file: TableFile, wanted: Wanted) -> Columns:
         DataError: a column that was named is absent, or no channel is left.
     """
     options = wanted.options
-    needed = {"--label-column": options.label_column if wanted.labelled else None}
-    if wanted.labelled:
-        needed["--stream-column"] = options.stream_column
-        needed["--group-column"] = options.group_column
-        needed["--time-column"] = options.time_column
-    for option, name in needed.items():
-        if name is not None and name not in file.names:
-            raise _absent(file, name, f"give {option}")
-    for name in wanted.named:
-        if name not in file.names:
-            raise _absent(file, name, "add it, or name other columns by --channels")
+    _require_columns(file, wanted)
 
     def role(name: str | None) -> str | None:
         return name if name in file.names else None
@@ -169,6 +164,29 @@ def _columns(file: TableFile, wanted: Wanted) -> Columns:
             "numbers beside the label; give a table with some"
         )
     return Columns(channels, label, stream, group, time, words)
+
+
+def _require_columns(file: TableFile, wanted: Wanted) -> None:
+    """Refuse a table without a column that was named, or with one of two roles."""
+    options = wanted.options
+    roles = {
+        "--label-column": options.label_column,
+        "--stream-column": options.stream_column,
+        "--group-column": options.group_column,
+        "--time-column": options.time_column,
+    }
+    for option, role in roles.items():
+        if role in wanted.named:
+            raise DataError(
+                f"{file.path}: column {role!r} is a channel and what {option} names; expected one "
+                "role a column, and no channel that tells what is to be found; leave it out of "
+                "--channels"
+            )
+        if wanted.labelled and role is not None and role not in file.names:
+            raise _absent(file, role, f"give {option}")
+    for name in wanted.named:
+        if name not in file.names:
+            raise _absent(file, name, "add it, or name other columns by --channels")
 
 
 def _absent(file: TableFile, name: str, remedy: str) -> DataError:

@@ -98,9 +98,10 @@ def clock_of(seconds: Seconds, place: Place) -> tuple[Clock | None, list[int]]:
         )
     if not len(steps) or seconds[-1] <= seconds[0]:
         return None, [0]
-    usual = float(np.median(steps)) or float(steps.mean())
+    median = float(np.median(steps))
+    usual = median or float(steps.mean())  # coarse stamps repeat, and tell the mean rate alone
     gaps = np.flatnonzero(steps > max(GAP_SECONDS, GAP_STEPS * usual))
-    irregular = int((np.abs(steps - usual) > IRREGULAR * usual).sum())
+    irregular = int((np.abs(steps - usual) > IRREGULAR * usual).sum()) if median else 0
     rate = float(f"{1.0 / usual:.6g}")
     clock = Clock(rate, len(steps), irregular, len(gaps), float(steps.max()))
     return clock, [0, *(gaps + 1).tolist()]

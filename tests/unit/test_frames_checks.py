@@ -165,3 +165,27 @@ def test_rates_and_short_streams():
     assert unknown["Rate"].level == "note" and unknown["Stream lengths"].level == "ok"
     card = DataCard(source="t", counts={"train": 9}, dropped={"stream with the values of": 1})
     assert found(split(people(), card=card))["Streams left out"].level == "note"
+
+
+def test_codes_of_labels_among_the_channels_are_told():
+    streams = people()
+    for it in streams:
+        it.values[:, 1] = [LABELS.index(label) for label in it.labels]
+    finding = found(split(streams))["Leaks"]
+    assert finding.level == "error" and "every value of 'ay' goes with one label" in finding.detail
+    streams[0].values[0, 1] = 2 - streams[0].values[0, 1] or 1
+    assert found(split(streams))["Leaks"].level == "ok"
+
+
+@pytest.mark.parametrize("name", ["subject", "user_id", "Timestamp", "Unnamed: 0", "frame"])
+def test_channels_named_as_something_else_are_told(name):
+    named = rows(people(), channels=("ax", name))
+    splits = Splits(named[:4], named[4:6], named[6:], DataCard(source="t"))
+    assert f"not what was measured: {name!r}; name them by" in found(splits)["Leaks"].detail
+
+
+@pytest.mark.parametrize("name", ["ax", "gyro_x", "emg 1", "pidgin", "timbre"])
+def test_names_of_measurements_are_not(name):
+    named = rows(people(), channels=("ax", name + "2"))
+    splits = Splits(named[:4], named[4:6], named[6:], DataCard(source="t"))
+    assert found(splits)["Leaks"].level == "ok"

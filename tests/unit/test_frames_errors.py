@@ -40,6 +40,11 @@ TABLES = {
         {"channels": ("ay",)},
         r"no column 'ay'.*; add it, or name other columns by --channels",
     ),
+    "label as channel": (
+        "ax,label\n1,2\n",
+        {"channels": ("ax", "label")},
+        r"column 'label' is a channel and what --label-column names; .* out of --channels",
+    ),
     "no channel": (
         "note,label\nhello,x\n",
         {},
@@ -112,6 +117,10 @@ def test_files_of_other_kinds(tmp_path):
         read(tmp_path / "t.csv.gz")
     with pytest.raises(DataError, match=r"gone.csv: no such file.*built-in set \(watch-exercises"):
         read(tmp_path / "gone.csv")
+    with pytest.raises(
+        DataError, match=r"tfds:x: sets of TensorFlow Datasets are not .* as csv or"
+    ):
+        read("tfds:x")
 
 
 def test_columns_of_words_are_left_out_and_named(tmp_path):
