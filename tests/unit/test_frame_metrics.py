@@ -99,9 +99,8 @@ def test_marked_edits_turn_one_sequence_into_the_other(gold, predicted):
     kept = predicted[~found.extra]
     missed = len(gold) - len(kept)
     assert 0 <= missed <= found.wrong.sum()  # the rest of the wrong ones were renamed
-    assert gold[~found.wrong].tolist() == [
-        label for label in subsequence(kept.tolist(), gold[~found.wrong].tolist())
-    ]
+    right = gold[~found.wrong].tolist()
+    assert right == subsequence(kept.tolist(), right)
 
 
 def subsequence(row, wanted):
