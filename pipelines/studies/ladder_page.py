@@ -84,7 +84,8 @@ def _ending(climbed: Ladder) -> str:
     if not climbed.ended:
         return (
             f"The ladder ended at its last rung, {climbed.wider[-1].units} units, before "
-            "validation had stopped gaining: a larger model may be better. Give a higher --study-most-units."
+            "validation had stopped gaining: a larger model may be better. "
+            "Give a higher --study-most-units."
         )
     deep = climbed.deeper[1:]
     layers = " and ".join(str(rung.depth) for rung in deep)
