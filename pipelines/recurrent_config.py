@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from pipelines.cell_rules import check_cell_settings
 from pipelines.errors import require
 
 Cell = Literal["simple", "gru", "lstm", "mingru", "minlstm", "sru"]
@@ -88,6 +89,7 @@ class RecurrentConfig:
             require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "0 or more")
         for name in ("deep_input", "deep_transition", "deep_output"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more layers")
+        check_cell_settings(vars(self))
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -191,9 +191,29 @@ CAPTIONER = {
     "valid_share": 0.15, "test_share": 0.15, "max_tokens": 12,
 }  # fmt: skip
 
+
+def frames(folder):
+    """Two channels that swing fast or slowly by label, of twenty wearers."""
+    rng = random.Random(0)
+    lines = ["subject,ax,ay,label"]
+    for subject in range(20):
+        phase = 0.0
+        for _ in range(4):
+            label, speed = rng.choice([("walk", 0.3), ("run", 1.1)])
+            for _ in range(rng.randint(15, 25)):
+                phase += speed
+                values = math.sin(phase) + rng.gauss(0, 0.1), math.cos(phase) + rng.gauss(0, 0.1)
+                lines.append(f"s{subject},{values[0]:.4f},{values[1]:.4f},{label}")
+    path = folder / "wearers.csv"
+    path.write_text("\n".join(lines))
+    return str(path)
+
+
+LABELLER = {**TINY, "stream_column": "subject", "window": 24, "patch": 3, "causal": True}
 SAMPLES = {
     "captioning": (captioning, CAPTIONER),
     "forecasting": (forecasting, FORECASTER),
+    "frames": (frames, LABELLER),
     "language_model": (language_model, WRITER),
     "ner": (ner, TAGGER),
     "pos": (pos, TAGGER),

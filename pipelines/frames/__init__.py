@@ -1,0 +1,1 @@
+"""Labelling every frame of a sensor stream: settings, model, serving."""

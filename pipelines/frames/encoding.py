@@ -1,0 +1,51 @@
+"""Streams as arrays: windows to train on, whole streams to be measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pipelines.corpus import Chunk, Ragged, Windows
+from pipelines.datasets.frames_streams import FrameRows, FrameStream
+from pipelines.frames.artifacts import FrameArtifacts
+
+OVERLAP = 4  # training windows begin at every fourth part of a window
+
+
+def encode_streams(rows: FrameRows, artifacts: FrameArtifacts, *, whole: bool) -> Iterator[Chunk]:
+    """Yield features of each stream: "signal" float32[T, K], "target" int32[T], "frames" int32.
+
+    Args:
+        rows: the streams.
+        artifacts: classes and the length of a window.
+        whole: a row is a stream; else it is a window of one, and "frames" says how many of its
+            frames are real.
+    """
+    ids = {label: place for place, label in enumerate(artifacts.classes, 1)}
+    for stream in rows:
+        targets = np.array([ids[label] for label in stream.labels], np.int32)
+        if whole:
+            length = np.array([len(targets)])
+            signal = Ragged(stream.values, length)
+            yield {
+                "signal": signal,
+                "target": Ragged(targets, length),
+                "frames": length.astype(np.int32),
+            }
+        else:
+            yield _windows(stream, targets, int(artifacts.settings["window"]))
+
+
+def _windows(stream: FrameStream, targets: np.ndarray, window: int) -> Chunk:
+    count = len(targets)
+    starts = np.arange(0, max(1, count - window + 1), max(1, window // OVERLAP))
+    if count > window and starts[-1] != count - window:  # the last frames are learned from too
+        starts = np.append(starts, count - window)
+    lacking = max(0, window - count)
+    signal = np.pad(stream.values, [(0, lacking), (0, 0)])
+    return {
+        "signal": Windows(signal, starts, window),
+        "target": Windows(np.pad(targets, (0, lacking)), starts, window),
+        "frames": np.full(len(starts), min(count, window), np.int32),
+    }
