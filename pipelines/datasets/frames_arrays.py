@@ -15,9 +15,11 @@ import numpy.typing as npt
 from pipelines.datasets.frames_reading import (
     ReadFrames,
     Wanted,
+    known_word,
     listed,
     require_finite,
     require_labels,
+    stem_of,
 )
 from pipelines.datasets.frames_streams import FrameStream, LabelArray
 from pipelines.errors import DataError, did_you_mean
@@ -68,7 +70,7 @@ def read_arrays(path: Path, wanted: Wanted, *, prefix: str = "") -> ReadFrames:
         given = labels[span.frames]
         require_finite(kept, channels, place)
         require_labels(given, wanted, place)
-        stem = path.name.split(".")[0]
+        stem = stem_of(path)
         name = f"{prefix}{span.name}" if span.name else stem
         pieces = np.zeros(1, np.int64)
         read.streams.append(FrameStream(name, span.group or name, kept, given, pieces))
@@ -124,7 +126,7 @@ def _texts(array: npt.NDArray[Any]) -> LabelArray:
         array = np.char.decode(array, "utf-8")
     missing = np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool)
     words, codes = np.unique(np.where(missing, "", array.astype(str)), return_inverse=True)
-    known = np.array([word.strip() for word in words.tolist()], object)
+    known = np.array([known_word(word) for word in words.tolist()], object)
     return np.asarray(known[codes.reshape(array.shape)], object)
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from pipelines.datasets.frames_streams import FrameOptions, FrameStream, LabelArray
+from pipelines.datasets.series_read_files import PACKED
 from pipelines.errors import DataError, did_you_mean
 
 Place = Callable[[int], str]
 SHOWN = 12
+_MISSING = ("nan", "<na>")  # as tools write what is not there; "null" and "none" may be labels
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,18 @@ def listed(names: Sequence[object], most: int = SHOWN) -> str:
     """Return names joined by commas; of many, the first and how many there are."""
     shown = ", ".join(str(name) for name in names[:most])
     return shown if len(names) <= most else f"{shown}, ... ({len(names):,} in all)"
+
+
+def stem_of(path: Path) -> str:
+    """Return a file's name without its extension, and without that of what it is packed in."""
+    name = Path(path.name)
+    return (Path(name.stem) if name.suffix.lower() in PACKED else name).stem or path.name
+
+
+def known_word(word: str) -> str:
+    """Return a word without white space around it; "" if it says that there is none."""
+    word = word.strip()
+    return "" if word.lower() in _MISSING else word
 
 
 def require_labels(labels: LabelArray, wanted: Wanted, place: Place) -> None:

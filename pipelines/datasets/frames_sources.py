@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipelines.datasets.frames_arrays import read_arrays
-from pipelines.datasets.frames_reading import ReadFrames, Wanted, joined, listed
+from pipelines.datasets.frames_reading import ReadFrames, Wanted, joined, listed, stem_of
 from pipelines.datasets.frames_streams import FrameOptions, FrameRows
 from pipelines.datasets.frames_tables import read_table
 from pipelines.datasets.frames_times import clock_notes
@@ -121,7 +121,7 @@ def read_found(found: FrameSource, wanted: Wanted) -> ReadFrames:
     several = len(found.streams) > 1
     parts = []
     for file in found.streams:
-        prefix = f"{file.path.name.split('.')[0]} " if several else ""
+        prefix = f"{stem_of(file.path)} " if several else ""
         part = file.read(file.path, wanted, prefix)
         part.splits = [file.split] * len(part.streams)
         parts.append(part)

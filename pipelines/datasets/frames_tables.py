@@ -16,9 +16,11 @@ from pipelines.datasets.frames_reading import (
     Place,
     ReadFrames,
     Wanted,
+    known_word,
     listed,
     require_finite,
     require_labels,
+    stem_of,
 )
 from pipelines.datasets.frames_streams import FrameStream, IntArray
 from pipelines.datasets.frames_times import clock_of, read_times
@@ -110,7 +112,7 @@ def read_table(path: Path, wanted: Wanted, *, prefix: str = "") -> ReadFrames:
             f"{path.name}: rows of {apart:,} streams are not together; each keeps their order"
         )
     clocks = _clocks(table, columns, [rows for _, rows in streams])
-    stem = path.name.split(".")[0]
+    stem = stem_of(path)
     for (value, rows), (clock, pieces) in zip(streams, clocks, strict=True):
         if clock is not None:
             read.clocks.append(clock)
@@ -234,7 +236,7 @@ def _read(file: TableFile, columns: Columns) -> _Table:
 def _words(cells: pa.Array) -> Texts:
     """Return text as objects; frames of equal text share one."""
     coded = as_text(cells).dictionary_encode()
-    words = np.array(coded.dictionary.to_pylist(), object)
+    words = np.array([known_word(word) for word in coded.dictionary.to_pylist()], object)
     return cast(Texts, words[np.asarray(coded.indices)] if len(words) else np.zeros(0, object))
 
 

@@ -75,6 +75,7 @@ TABLES = {
         {},
         r"t.csv:4: no label \(2 of 3 frames have none\); expected one for every frame; write a",
     ),
+    "nan as label": ("ax,label\n1,x\n2,NaN\n", {}, r"t.csv:3: no label \(1 of 2 frames"),
     "no stream": (
         "run,ax,label\n1,1,x\n,2,x\n",
         {"stream_column": "run"},
@@ -172,6 +173,14 @@ def test_times_tell_rate_and_gaps(tmp_path, case):
         assert found.notes[0].startswith("time: 1 of 6 steps (16.67%) are irregular")
         assert "the longest is 58.5 s" in found.notes[0]
         assert found.notes[1].startswith("time: 1 gaps of over a second and 10 steps")
+
+
+@pytest.mark.parametrize("name", ["2024.05.17.csv", "2024.05.17.csv.gz"])
+def test_a_stream_is_called_as_its_file(tmp_path, name):
+    content = b"ax,label\n1,null\n"
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    (it,) = read(tmp_path / name).streams
+    assert it.name == it.group == "2024.05.17" and it.labels.tolist() == ["null"]
 
 
 def test_rates_that_differ_are_noted(tmp_path):

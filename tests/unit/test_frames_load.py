@@ -16,8 +16,9 @@ from pipelines.datasets.frames import (
     read_streams_to_label,
 )
 from pipelines.datasets.frames_known import without_known_frames
-from pipelines.datasets.frames_reading import Wanted
+from pipelines.datasets.frames_reading import ReadFrames, Wanted
 from pipelines.datasets.frames_sources import find_frames, read_found
+from pipelines.datasets.frames_split import place_streams
 from pipelines.datasets.splits import DataCard, Splits
 from pipelines.datasets.storage import DataFolders
 from pipelines.errors import ConfigError, DataError
@@ -201,6 +202,29 @@ def test_rows_of_a_stream_may_be_apart(tmp_path):
     assert [it.name for it in read.streams] == ["b", "a"]
     assert [it.values[:, 0].tolist() for it in read.streams] == [[0, 1, 2], [0, 1, 2]]
     assert read.notes == ["mixed.csv: rows of 2 streams are not together; each keeps their order"]
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(12, 40)), min_size=1, max_size=9),
+    st.integers(0, 99),
+)
+def test_no_frame_is_lost_and_no_group_divided(drawn, seed):
+    streams = [
+        stream(f"s{number}", PATTERN[:length], group=f"g{group}", seed=number)
+        for number, (group, length) in enumerate(drawn)
+    ]
+    read = ReadFrames(streams, CHANNELS, splits=[None] * len(streams))
+    placed = place_streams("t", read, FrameOptions(split_seed=seed))
+    parts = placed.parts
+    assert all(parts[name] for name in ("train", "valid", "test"))
+    for it in streams:
+        held = [part for name in parts for part in parts[name] if part.name == it.name]
+        np.testing.assert_array_equal(np.concatenate([part.values for part in held]), it.values)
+    groups = {name: {it.group for it in held} for name, held in parts.items()}
+    count = len({it.group for it in streams})
+    assert count == 1 or not groups["test"] & (groups["train"] | groups["valid"])
+    assert count < 3 or not groups["train"] & groups["valid"]
 
 
 def test_cutting_keeps_the_pieces_inside():
