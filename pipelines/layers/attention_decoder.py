@@ -17,7 +17,7 @@ from pipelines.layers.decoder_settings import (
     loops,
     require_summary,
 )
-from pipelines.layers.decoder_state import DecoderStack, Prepared, State, StateBridge, widened
+from pipelines.layers.decoder_state import DecoderStack, Prepared, State, widened
 from pipelines.layers.decoder_steps import DecoderSteps
 from pipelines.layers.decoding.types import StepOutput
 from pipelines.layers.noise import WordDropout
@@ -134,7 +134,7 @@ class AttentionDecoder(keras.layers.Layer):
         )
         self._word_dropout = WordDropout(settings["word_dropout"], seed=seed)
         self._embedding_dropout = keras.layers.Dropout(settings["embedding_dropout"], seed=seed)
-        self._bridge = StateBridge(self._stack.state_sizes, seed=seed, name="bridge")
+        self._bridge = self._stack.bridge(seed)
         self._reads_summary = settings["start"] == "input"
         if self._reads_summary:
             initial = keras.initializers.GlorotUniform(None if seed is None else seed * 1000 + 21)

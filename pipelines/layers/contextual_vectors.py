@@ -23,8 +23,8 @@ class ContextualVectors(keras.layers.Layer):
     Maps characters int32[B, C], right-padded with 0, and places int32[B, T], of the last character
     of each token, to float32[B, T, D]. Padding of places may hold any place.
 
-    The encoder of the language model alone is built: its input layer and its recurrent layers, one
-    by one, a `GradientGate` above each, so that they can be unfrozen one after another.
+    The encoder of the language model alone is built: its input layer and its recurrent layers, a
+    `GradientGate` above each, so that they can be unfrozen one after another.
 
     Args:
         settings: of the `LanguageModel` layer.
@@ -56,14 +56,12 @@ class ContextualVectors(keras.layers.Layer):
             settings["vocabulary_size"], settings["embedding_size"], name="reader"
         )
         stack = _undisturbed(settings["stack"]) | {"use_cudnn": use_cudnn}
-        depth = stack.pop("depth")
-        self.stacks = [
-            RecurrentStack(**stack | {"depth": 1, "name": f"encoder_{number}"})
-            for number in range(1, depth + 1)
-        ]
+        self.stack = RecurrentStack(**stack | {"name": "encoder"})
+        self.stack.gate = self._passed
         self.gates = []
         if tuned:  # gate 1 is above the top layer, gate depth + 1 above the token vectors
-            self.gates = [GradientGate(number, opened=False) for number in range(depth + 1, 0, -1)]
+            numbers = range(self.stack.depth + 1, 0, -1)
+            self.gates = [GradientGate(number, opened=False) for number in numbers]
         self.projection = keras.layers.Dense(
             size, kernel_initializer=keras.initializers.GlorotUniform(seed), name="projection"
         )
@@ -73,17 +71,12 @@ class ContextualVectors(keras.layers.Layer):
         """Create the weights."""
         del context_shape, places_shape
         self.reader.build((None, None))
-        width = self.reader.width
-        for stack in self.stacks:
-            stack.build((None, None, width))
-            width = stack.width
+        self.stack.build((None, None, self.reader.width))
         for gate in self.gates:
             gate.build((None, None, None))
-        self.projection.build((None, None, width))
+        self.projection.build((None, None, self.stack.width))
         if not self.settings["tuned"]:
-            self.reader.trainable = False
-            for stack in self.stacks:
-                stack.trainable = False
+            self.reader.trainable = self.stack.trainable = False
         self.built = True
 
     def call(self, context: Any, places: Any, training: bool = False) -> Any:
@@ -94,10 +87,9 @@ class ContextualVectors(keras.layers.Layer):
 
     def states(self, context: Any, training: bool = False) -> Any:
         """Return the language model's states after each character, float32[B, C, H]."""
-        states = self._passed(0, self.reader(context, training=training), training)
-        for number, stack in enumerate(self.stacks, start=1):
-            states = self._passed(number, stack(states, training=training), training)
-        return states
+        states = self.stack(self.reader(context, training=training), training=training)
+        # Once more: dense layers may stand on the top layer's states.
+        return self._passed(self.stack.depth, states, training)
 
     def _passed(self, number: int, states: Any, training: bool) -> Any:
         """Let gradients through the gate above layer `number`, 0 being the token vectors."""
@@ -113,12 +105,10 @@ class ContextualVectors(keras.layers.Layer):
         """
         self.reader.set_weights(language_model.input_layer.get_weights())
         weights = language_model.stack.get_weights()
-        for stack in self.stacks:
-            count = len(stack.weights)
-            stack.set_weights(weights[:count])
-            weights = weights[count:]
-        if weights:
-            raise ValueError(f"{len(weights)} weights of the language model found no place")
+        surplus = len(weights) - len(self.stack.weights)
+        if surplus > 0:
+            raise ValueError(f"{surplus} weights of the language model found no place")
+        self.stack.set_weights(weights)
 
     def compute_output_spec(self, context: Any, places: Any, training: bool = False) -> Any:
         """Return [B, T, D]."""

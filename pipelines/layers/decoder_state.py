@@ -10,8 +10,15 @@ from keras import ops
 
 from pipelines.layers.drop_connect import drawn_kernels, recurrent_kernels
 from pipelines.layers.horizon_decoders import decoder_stack
-from pipelines.layers.recurrent import Parts, RecurrentStack
-from pipelines.layers.recurrent_state import joined, split_state, state_sizes, step_layer
+from pipelines.layers.recurrent import RecurrentStack
+from pipelines.layers.recurrent_parts import Parts, deepen, drop_inputs
+from pipelines.layers.recurrent_state import (
+    joined,
+    split_state,
+    state_sizes,
+    step_layer,
+    unread_tensors,
+)
 
 State = dict[str, Any]
 
@@ -72,7 +79,7 @@ class DecoderStack(RecurrentStack):
         for parts, width in zip(self._layers_of_depth, self._read_widths, strict=True):
             ones = ops.ones((rows, steps, width), self.compute_dtype)
             noisy = "input_dropout" in parts or "variational_dropout" in parts
-            drawn = self._drop(parts, ones, True) if noisy else None
+            drawn = drop_inputs(parts, ones, True) if noisy else None
             inputs.append(None if drawn is None else ops.transpose(drawn, (1, 0, 2)))
             state.append(self._state_noise(parts["recurrence"], rows))
             weights.append(drawn_kernels(parts, True))
@@ -96,15 +103,25 @@ class DecoderStack(RecurrentStack):
         before = split_state(self.name, self._recurrences, self.zero_state(ops.shape(vector)[0]))
 
         def read(parts: Parts, given: Any, old: Any) -> tuple[Any, list[Any]]:
-            given = self._drop(parts, given[:, None], training)[:, 0]
-            return step_layer(parts["recurrence"], self._deepen(parts, given), old)
+            given = drop_inputs(parts, given[:, None], training)[:, 0]
+            return step_layer(parts["recurrence"], deepen(parts, given), old)
 
         return self._climb(inputs, before, read, training)[1]
 
     def top(self, state: Any) -> Any:
-        """Return h of the top layer, [..., H], of leaves [..., units]; with shortcuts, of all."""
+        """Return h of the top layer, [..., H], of leaves [..., units]; with shortcuts, of all.
+
+        Of an SRU c, which is all that its next step knows.
+        """
         layers = split_state(self.name, self._recurrences, state)
-        return joined([parts[0] for parts in (layers if self.settings["skips"] else layers[-1:])])
+        places = [unread_tensors(layer).index(False) for layer in self._recurrences]
+        found = [parts[place] for parts, place in zip(layers, places, strict=True)]
+        return joined(found if self.settings["skips"] else found[-1:])
+
+    def bridge(self, seed: int | None) -> StateBridge:
+        """Make what gives the first state; what no step reads of it is 0."""
+        unread = [flag for layer in self._recurrences for flag in unread_tensors(layer)]
+        return StateBridge(self.state_sizes, unread=unread, seed=seed, name="bridge")
 
     def noisy_step(self, inputs: Any, state: Any, noise: StepNoise) -> tuple[Any, list[Any]]:
         """Read one step with dropout: T of them equal `run` in training.
@@ -118,7 +135,7 @@ class DecoderStack(RecurrentStack):
 
         def read(parts: Parts, given: Any, known: Any) -> tuple[Any, list[Any]]:
             old, factor, kept, kernels = known
-            given = self._deepen(parts, given if factor is None else given * factor)
+            given = deepen(parts, given if factor is None else given * factor)
             # Only h is read by the recurrence's products; c of an LSTM is carried whole.
             hidden = old[0] if kept is None else old[0] * kept
             with recurrent_kernels(parts["recurrence"], kernels):
@@ -138,12 +155,21 @@ class StateBridge(keras.layers.Layer):
 
     Args:
         sizes: widths of the state's tensors.
+        unread: of each, whether it is 0, as nothing reads it; () is no.
         seed: of the weights.
     """
 
-    def __init__(self, sizes: Sequence[int], *, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        unread: Sequence[bool] = (),
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.sizes, self.seed = [int(size) for size in sizes], seed
+        self.unread = [bool(flag) for flag in unread] or [False] * len(self.sizes)
         initial = keras.initializers.GlorotUniform
         self._parts = [
             keras.layers.Dense(
@@ -154,6 +180,7 @@ class StateBridge(keras.layers.Layer):
                 name=f"state_{number}",
             )
             for number, size in enumerate(self.sizes)
+            if not self.unread[number]
         ]
 
     def build(self, summary_shape: tuple[Any, ...]) -> None:
@@ -164,7 +191,11 @@ class StateBridge(keras.layers.Layer):
 
     def call(self, summary: Any) -> list[Any]:
         """Return the state."""
-        return [part(summary) for part in self._parts]
+        parts, rows = iter(self._parts), ops.shape(summary)[0]
+        return [
+            ops.zeros((rows, size), self.compute_dtype) if unread else next(parts)(summary)
+            for size, unread in zip(self.sizes, self.unread, strict=True)
+        ]
 
     def compute_output_shape(self, summary_shape: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """Return [B, size] of every tensor."""
@@ -172,7 +203,8 @@ class StateBridge(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return super().get_config() | {"sizes": self.sizes, "seed": self.seed}
+        own = {"sizes": self.sizes, "unread": self.unread, "seed": self.seed}
+        return super().get_config() | own
 
 
 def widened(state: State) -> State:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import keras
@@ -84,3 +84,13 @@ def recurrent_kernels(layer: Any, kernels: Sequence[Any] | None) -> Iterator[Non
     finally:
         for cell, kernel in zip(cells, own, strict=True):
             object.__setattr__(cell, "recurrent_kernel", kernel)
+
+
+def dropped_weights(parts: Mapping[str, Any], training: bool) -> AbstractContextManager[None]:
+    """Let a layer of a stack compute with kernels that are drawn now, if any are to be dropped.
+
+    Args:
+        parts: of the layer, by name.
+        training: whether dropout acts.
+    """
+    return recurrent_kernels(parts["recurrence"], drawn_kernels(parts, training))

@@ -7,17 +7,24 @@ bool[B, T], True on real tokens, and every row needs at least one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
 from keras import ops
 
 from pipelines.config import RunConfig
-from pipelines.layers.drop_connect import drawn_kernels, recurrent_kernels
+from pipelines.layers.drop_connect import dropped_weights
 from pipelines.layers.fast_recurrent import applicable, call_layer, run_from
 from pipelines.layers.pooling import SequencePooling
-from pipelines.layers.recurrent_parts import make_deep_output, make_layer, make_top
+from pipelines.layers.recurrent_parts import (
+    Parts,
+    ReadLayer,
+    deepen,
+    drop_inputs,
+    make_deep_output,
+    make_layer,
+    make_top,
+)
 from pipelines.layers.recurrent_settings import (
     FIELDS,
     backward_columns,
@@ -41,9 +48,6 @@ from pipelines.recurrent_config import RecurrentConfig
 __all__ = ["RecurrentStack", "SequencePooling"]
 
 PACKAGE = "pipelines"
-Parts = dict[str, keras.layers.Layer]
-# Reads a layer: its parts, its inputs and what stands for its state -> states and the state after.
-ReadLayer = Callable[[Parts, Any, Any], tuple[Any, list[Any]]]
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -91,10 +95,13 @@ class RecurrentStack(keras.layers.Layer):
         others = {"use_cudnn": use_cudnn, "seed": seed, "return_state": return_state}
         self.settings: dict[str, Any] = settings_of(config) | others
         self.supports_masking = True
+        # What states of layer n, 0 the inputs, pass on their way up: (n, states, training) -> them.
+        self.gate: Callable[[int, Any, bool], Any] | None = None
         self._widths = layer_widths(self.settings)
         self.width = sum(self._widths) if config.skips else self._widths[-1]
         self.backward = backward_columns(self.settings)
-        self._layers_of_depth = [make_layer(self.settings, n) for n in range(len(config.sizes))]
+        self.depth = len(self._widths)
+        self._layers_of_depth = [make_layer(self.settings, n) for n in range(self.depth)]
         self._top = make_top(self.settings)
         self._deep_output = make_deep_output(self.settings, self.width)
 
@@ -131,7 +138,7 @@ class RecurrentStack(keras.layers.Layer):
         def read(parts: Parts, given: Any, _: Any) -> tuple[Any, list[Any]]:
             return self._apply(parts, given, mask, training), []
 
-        states, _ = self._climb(inputs, self._nothing, read, training)
+        states, _ = self._climb(inputs, [None] * self.depth, read, training)
         return self._give_out(states, mask, training)
 
     def run(
@@ -154,13 +161,13 @@ class RecurrentStack(keras.layers.Layer):
             ConfigError: `initial_state` has too many or too few tensors.
         """
         self._build_for(inputs)
-        before = self._nothing
+        before: list[Any] = [None] * self.depth
         if initial_state is not None:
             before = split_state(self.name, self._recurrences, initial_state)
 
         def read(parts: Parts, given: Any, state: Any) -> tuple[Any, list[Any]]:
-            given = self._deepen(parts, self._drop(parts, given, training))
-            with self._dropped_weights(parts, training):
+            given = deepen(parts, drop_inputs(parts, given, training))
+            with dropped_weights(parts, training):
                 return self._read(parts["recurrence"], given, mask, state, training)
 
         states, final = self._climb(inputs, before, read, training)
@@ -198,9 +205,7 @@ class RecurrentStack(keras.layers.Layer):
         return (joined(outputs) if skips else below), after
 
     def _handed_on(self, number: int, states: Any, training: bool) -> Any:
-        """Return the states of a layer, 0 the inputs, as others see them: a place for gates."""
-        del number, training
-        return states
+        return states if self.gate is None else self.gate(number, states, training)
 
     def _read(
         self, layer: Any, inputs: Any, mask: Any, state: Any, training: bool
@@ -229,7 +234,7 @@ class RecurrentStack(keras.layers.Layer):
         before = split_state(self.name, self._recurrences, state)
 
         def read(parts: Parts, given: Any, old: Any) -> tuple[Any, list[Any]]:
-            return step_layer(parts["recurrence"], self._deepen(parts, given), old)
+            return step_layer(parts["recurrence"], deepen(parts, given), old)
 
         states, after = self._climb(inputs, before, read)
         return self._read_out(states), after
@@ -247,38 +252,19 @@ class RecurrentStack(keras.layers.Layer):
     def _recurrences(self) -> list[keras.layers.Layer]:
         return [parts["recurrence"] for parts in self._layers_of_depth]
 
-    @property
-    def _nothing(self) -> list[None]:
-        return [None] * len(self._layers_of_depth)
-
     def _build_for(self, inputs: Any) -> None:
         if not self.built:
             self.build(tuple(inputs.shape))
 
     def _apply(self, parts: Parts, inputs: Any, mask: Any, training: bool) -> Any:
-        inputs = self._deepen(parts, self._drop(parts, inputs, training))
+        inputs = deepen(parts, drop_inputs(parts, inputs, training))
         recurrence = parts["recurrence"]
-        with self._dropped_weights(parts, training):
+        with dropped_weights(parts, training):
             if self.settings["fast"] and applicable(recurrence, inputs, training).holds:
                 states = call_layer(recurrence, inputs, mask)
             else:
                 states = recurrence(inputs, mask=mask, training=training)
         return in_time(recurrence, states)
-
-    @staticmethod
-    def _dropped_weights(parts: Parts, training: bool) -> AbstractContextManager[None]:
-        return recurrent_kernels(parts["recurrence"], drawn_kernels(parts, training))
-
-    @staticmethod
-    def _drop(parts: Parts, inputs: Any, training: bool) -> Any:
-        for name in ("variational_dropout", "input_dropout"):
-            if name in parts:
-                inputs = parts[name](inputs, training=training)
-        return inputs
-
-    @staticmethod
-    def _deepen(parts: Parts, inputs: Any) -> Any:
-        return parts["deep_input"](inputs) if "deep_input" in parts else inputs
 
     def _read_out(self, states: Any) -> Any:
         return states if self._deep_output is None else self._deep_output(states)

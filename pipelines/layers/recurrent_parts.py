@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,8 +13,12 @@ from pipelines.layers.dense_layers import DenseLayers
 from pipelines.layers.drop_connect import DropConnect
 from pipelines.layers.recurrent_settings import layer_directions, layer_sizes, layer_widths
 
+Parts = dict[str, keras.layers.Layer]
+# Reads a layer: its parts, its inputs and what stands for its state -> states and the state after.
+ReadLayer = Callable[[Parts, Any, Any], tuple[Any, list[Any]]]
 
-def make_layer(settings: dict[str, Any], number: int) -> dict[str, keras.layers.Layer]:
+
+def make_layer(settings: dict[str, Any], number: int) -> Parts:
     """Make the parts of a layer by name; absent parts are absent, not identities.
 
     Args:
@@ -21,7 +26,7 @@ def make_layer(settings: dict[str, Any], number: int) -> dict[str, keras.layers.
         number: of the layer, from 0 at the bottom.
     """
     seed = _seed(settings, number)
-    parts: dict[str, keras.layers.Layer] = {}
+    parts: Parts = {}
     if settings["variational_dropout"]:
         parts["variational_dropout"] = keras.layers.SpatialDropout1D(
             settings["variational_dropout"], seed=seed
@@ -64,6 +69,19 @@ def make_deep_output(settings: dict[str, Any], width: int) -> DenseLayers | None
     """Make the dense layers on the stack's states, as wide as these; None if there are none."""
     layers = settings["deep_output"]
     return DenseLayers(layers, width, seed=_seed(settings, 600)) if layers else None
+
+
+def drop_inputs(parts: Parts, inputs: Any, training: bool) -> Any:
+    """Return a layer's inputs, [B, T, D], after its dropout."""
+    for name in ("variational_dropout", "input_dropout"):
+        if name in parts:
+            inputs = parts[name](inputs, training=training)
+    return inputs
+
+
+def deepen(parts: Parts, inputs: Any) -> Any:
+    """Return what the recurrence of a layer reads of the layer's inputs, [..., D]."""
+    return parts["deep_input"](inputs) if "deep_input" in parts else inputs
 
 
 def _seed(settings: dict[str, Any], number: int) -> int | None:

@@ -16,6 +16,7 @@ import keras
 from keras import ops
 
 from pipelines.errors import ConfigError
+from pipelines.layers.cells.parallel_cells import ParallelCell
 
 
 def parts_of(layer: Any) -> tuple[Any, ...]:
@@ -31,6 +32,17 @@ def state_sizes(layer: Any) -> list[int]:
         size = part.cell.state_size
         sizes += list(size) if isinstance(size, (list, tuple)) else [size]
     return sizes
+
+
+def unread_tensors(layer: Any) -> list[bool]:
+    """Tell of every tensor of a layer's state whether no step reads it: h of an SRU."""
+    found = []
+    for part in parts_of(layer):
+        size = part.cell.state_size
+        count = len(size) if isinstance(size, (list, tuple)) else 1
+        linear = isinstance(part.cell, ParallelCell)
+        found += [linear and number < count - 1 for number in range(count)]
+    return found
 
 
 def reads_backward(layer: Any) -> bool:

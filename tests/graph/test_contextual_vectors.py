@@ -34,10 +34,19 @@ def vectors(trained, **changes):
     return layer
 
 
-@pytest.mark.parametrize("cell", ["simple", "gru", "lstm"])
+STACKS = [
+    {"cell": "simple"},
+    {"cell": "gru"},
+    {"cell": "lstm"},
+    {"cell": "sru", "skips": True, "layer_units": [5, UNITS]},
+    {"cell": "gru", "deep_input": 1, "deep_transition": 1, "deep_output": 1},
+]
+
+
+@pytest.mark.parametrize("stack", STACKS, ids=lambda stack: "-".join(stack))
 @pytest.mark.parametrize("training", [False, True])
-def test_the_encoder_computes_the_states_of_the_language_model(cell, training):
-    trained = language_model(cell=cell)
+def test_the_encoder_computes_the_states_of_the_language_model(stack, training):
+    trained = language_model(**stack)
     wanted, _ = trained.states(TOKENS, trained.start(2))
     found = vectors(trained).states(TOKENS, training=training)  # and nothing is dropped
     np.testing.assert_allclose(found, wanted, atol=1e-6)
@@ -82,10 +91,14 @@ def moved(layer, due):
     """Which of projection, top layer, bottom layer and token vectors get a gradient."""
     inputs = [keras.Input((None,), dtype="int32") for _ in range(2)]
     unfreeze(keras.Model(inputs, layer(*inputs)), due, every=1)
-    parts = [layer.projection, *reversed(layer.stacks), layer.reader]
+    layers = [
+        [variable for part in parts.values() for variable in part.trainable_variables]
+        for parts in reversed(layer.stack._layers_of_depth)
+    ]
+    read, written = (part.trainable_variables for part in (layer.reader, layer.projection))
     with tf.GradientTape(persistent=True) as tape:
         loss = ops.sum(ops.square(layer(TOKENS, PLACES, training=True)))
-    return [any_gradient(tape, loss, part.trainable_variables) for part in parts]
+    return [any_gradient(tape, loss, variables) for variables in (written, *layers, read)]
 
 
 def any_gradient(tape, loss, variables):
