@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+import keras
 from keras import ops
 
 # Under TensorFlow `associative_scan` unrolls in Python over a length that must be known, and that
@@ -14,7 +16,9 @@ BLOCK = 16
 def linear_recurrence(factors: Any, terms: Any, start: Any, *, block: int = BLOCK) -> Any:
     """Return h of every step of h_t = factors_t × h_{t-1} + terms_t.
 
-    (a, b) then (a', b') is (a a', a' b + b'), which is associative (Blelloch, 1990, sec. 1.4).
+    (a, b) then (a', b') is (a a', a' b + b'), which is associative (Blelloch, 1990, sec. 1.4). The
+    gradient is a recurrence of the same kind, from the last step to the first, and is computed as
+    such: nothing but the result need be kept for it.
 
     Args:
         factors: a, float[B, T, H], in [0, 1] of all cells here.
@@ -23,8 +27,51 @@ def linear_recurrence(factors: Any, terms: Any, start: Any, *, block: int = BLOC
         block: most steps scanned in parallel.
 
     Returns:
-        float[B, T, H].
+        float[B, T, H]; it has no second gradient.
     """
+
+    def recurrence(factors: Any, terms: Any, start: Any) -> tuple[Any, Any]:
+        # TensorFlow would otherwise also trace the gradient that is not used.
+        factors, terms, start = (ops.stop_gradient(part) for part in (factors, terms, start))
+        states = _states(factors, terms, start, block)
+
+        def gradient(*args: Any, upstream: Any = None) -> tuple[Any, Any, Any]:
+            given = args[0] if upstream is None else upstream
+            after = ops.concatenate([factors[:, 1:], ops.zeros_like(factors[:, :1])], axis=1)
+            backwards = [ops.flip(part, axis=1) for part in (after, given)]
+            reached = _states(backwards[0], backwards[1], ops.zeros_like(start), block)
+            reached = ops.flip(reached, axis=1)
+            before = ops.concatenate([start[:, None], states[:, :-1]], axis=1)
+            return reached * before, reached, reached[:, 0] * factors[:, 0]
+
+        return states, gradient
+
+    return ops.custom_gradient(recurrence)(factors, terms, start)
+
+
+def _states(factors: Any, terms: Any, start: Any, block: int) -> Any:
+    if keras.backend.backend() != "tensorflow":
+        return _scan(factors, terms, start, block)
+    states = _traced(keras.backend.standardize_dtype(terms.dtype), block)(factors, terms, start)
+    return ops.reshape(states, ops.shape(terms))  # which knows more of its shape
+
+
+@functools.cache
+def _traced(dtype: str, block: int) -> Any:
+    """Return the scan as a function of TensorFlow, for any shape.
+
+    To trace the scan takes half a second, so that it is done once and not for every layer.
+    """
+    import tensorflow as tf
+
+    steps, row = tf.TensorSpec((None, None, None), dtype), tf.TensorSpec((None, None), dtype)
+
+    scan = functools.partial(_scan, block=block)
+    return tf.function(scan, input_signature=[steps, steps, row], autograph=False)
+
+
+def _scan(factors: Any, terms: Any, start: Any, block: int) -> Any:
+    """Return the states, float[B, T, H]; block by block."""
     rows, steps, width = ops.shape(factors)
     if isinstance(steps, int):
         block = max(1, min(block, steps))
