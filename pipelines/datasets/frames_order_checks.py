@@ -15,8 +15,8 @@ BINS = 50  # of a stream's duration
 CLEARLY = 0.15  # accuracy that the place alone adds to the most frequent label
 MOST_CODES = 100  # different values of a channel that may be codes of something
 TELLING = re.compile(
-    r"^(?:.*[ _.-])?(?:subject|user|person|participant|patient|id|session|trial|run|time|timestamp|"
-    r"date|index|frame|row|activity|class|label|target|unnamed: 0|column 1)"
+    r"^(?:.*[ _.-])?(?:subject|who|user|person|participant|patient|id|uid|pid|session|trial|run|"
+    r"time|timestamp|date|index|frame|row|activity|class|label|target|unnamed: 0|column 1)"
     r"(?:[ _.-]?(?:id|nr|no|index))?$",
     re.IGNORECASE,
 )
