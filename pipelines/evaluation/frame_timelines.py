@@ -34,7 +34,7 @@ def timelines_section(streams: LabelledStreams, systems: Mapping[str, Labelling]
     drawings = [_drawing(streams, systems, place, order, accuracy[place]) for place in drawn]
     caption = (
         "Each strip is a stream over time; gold segments carry their names where there is room. "
-        "The dark line below a strip marks where its labels are wrong."
+        "The thin line below a strip marks where its labels are wrong."
     )
     every = max(-(-len(streams.gold[place]) // MOST_COLUMNS) for place in drawn)
     if every > 1:

@@ -7,7 +7,12 @@ from pipelines.datasets.frames import FrameRows, FrameStream
 from pipelines.errors import EvaluationError
 from pipelines.evaluation.frame_metrics import edit_score, macro_f1, overlap_f1, segments_of
 from pipelines.evaluation.frame_rows import labelled_streams, read_labelling
-from pipelines.evaluation.frame_scoring import score_frames
+from pipelines.evaluation.frame_scoring import (
+    edit_sums,
+    mean_edit_of,
+    overlap_sums,
+    score_frames,
+)
 
 CLASSES = ("bend", "rest", "walk")
 
@@ -165,3 +170,24 @@ def test_outputs_that_do_not_fit_are_refused(change, message):
 def test_streams_without_frames_are_refused():
     with pytest.raises(EvaluationError, match="1 test streams hold 0 frames; .*test split"):
         score_frames(frame_rows([stream("a", [])]), {}, {})
+
+
+def test_gold_labels_must_be_known():
+    one = stream("a", [0, 1, 2])
+    one.labels[1] = ""
+    with pytest.raises(
+        EvaluationError, match="gold labels of 'a': row 2 has the label ''; .*one of"
+    ):
+        score_frames(frame_rows([one]), {}, {})
+
+
+def test_mistakes_count_in_the_recording_they_were_made_in():
+    rows = frame_rows([stream("a", np.repeat([0, 1, 2, 0], 30), [0, 30, 60, 90])])
+    answers = outputs(rows, 0.0, 1, pad=0)
+    answers["labels"][0, 30:60] = "walk"  # joins the run of the next recording
+    streams, model = labelled_streams(rows), read_labelling(answers, rows, "model")
+    edited = edit_sums(streams, model).reshape(4, 3)
+    assert edited.tolist() == [[0, 1, 1], [1, 1, 1], [0, 1, 0], [0, 1, 1]]
+    assert mean_edit_of(1)(edited.sum(axis=0)[None]) == 0.75
+    found = overlap_sums(streams, model, 0.5)
+    assert found.tolist() == [[1, 0, 0], [0, 0, 1], [1, 0, 0], [1, 0, 0]]
