@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pipelines.export.process import ServingProcess
     from pipelines.export.saved_model import Parity
-    from pipelines.training import TrainingResult
+    from pipelines.training_result import TrainingResult
 
 CHUNK_ROWS = 1024  # rows in one request where only throughput counts
 

@@ -9,7 +9,8 @@ import keras
 from keras import ops
 
 from pipelines.config import RunConfig
-from pipelines.row_updates import RowUpdates
+from pipelines.gradients.measuring import Monitored
+from pipelines.row_updates import RowUpdates, summed_rows
 
 if TYPE_CHECKING:
     from pipelines.training import Objective
@@ -35,6 +36,8 @@ def make_optimizer(config: RunConfig, steps: int) -> Any:
     settings: dict[str, Any] = {
         "learning_rate": _schedule(config, steps),
         "global_clipnorm": config.clip_norm or None,
+        "clipvalue": config.clip_value or None,
+        "monitored_steps": max(1, steps // config.epochs) if config.monitor else 0,
         "use_ema": config.weight_average > 0 or config.triggered_averaging > 0,
         "ema_momentum": config.weight_average or 0.99,
         "decay": config.weight_decay,
@@ -57,7 +60,7 @@ def _schedule(config: RunConfig, steps: int) -> Any:
     )
 
 
-class _Averaging(RowUpdates):
+class _Averaging(Monitored, RowUpdates):
     """What Keras' optimizers lack: decay that spares frozen weights, and a mean once triggered.
 
     Decoupled weight decay (Loshchilov & Hutter, 2019) leaves a variable alone in a step whose
@@ -90,6 +93,11 @@ class _Averaging(RowUpdates):
             self.averaging_since = self.add_variable(
                 (), initializer=unset, dtype=self.iterations.dtype, name="averaging_since"
             )
+
+    def _clip_gradients(self, grads: list[Any]) -> list[Any]:
+        if self.clipvalue:  # of what a row of a table gets in all, not of each of its readings
+            grads = [summed_rows(gradient) for gradient in grads]
+        return super()._clip_gradients(grads)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Decay a weight and then move it along its gradient."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import keras
     from rich.console import Console
 
-    from pipelines.training import Trainer, TrainingResult
+    from pipelines.training import Trainer
+    from pipelines.training_result import TrainingResult
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,10 @@ class TrainingProgress:
             soft_wrap=True,
         )
 
+    def warned(self, text: str) -> None:
+        """Print what a reader should know of the training just now."""
+        self.console.print(f"  warning: {text}", highlight=False, soft_wrap=True)
+
     def averaged(self, epochs: int, monitor: str, value: float, best: float | None) -> None:
         """Print what the mean of the last epochs' weights gave, beside the best epoch."""
         beside = "" if best is None else f", best epoch {best:.3f}"

@@ -32,14 +32,14 @@ class RowUpdates(keras.optimizers.Optimizer):
         """Create the optimizer's variables."""
         if self.built:
             return
-        super().build([variable for variable in variables if not _by_rows(variable)])
+        super().build([variable for variable in variables if not trained_by_rows(variable)])
         start = keras.initializers.Constant(ACCUMULATED)
         self._sums = {
             variable.path: self.add_variable_from_reference(
                 variable, name="squares", initializer=start
             )
             for variable in variables
-            if _by_rows(variable)
+            if trained_by_rows(variable)
         }
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> Any:
@@ -51,16 +51,16 @@ class RowUpdates(keras.optimizers.Optimizer):
         pairs = list(zip(grads, trainable_variables, strict=True))
         rate = ops.convert_to_tensor(self.learning_rate)
         for gradient, variable in pairs:
-            if _by_rows(variable) and gradient is not None:
+            if trained_by_rows(variable) and gradient is not None:
                 _update(variable, self._sums[variable.path], gradient, rate * RATE)
-        rest = [pair for pair in pairs if not _by_rows(pair[1])]
+        rest = [pair for pair in pairs if not trained_by_rows(pair[1])]
         if not rest:
             return self._iterations.assign_add(1)
         return super().apply([pair[0] for pair in rest], [pair[1] for pair in rest])
 
     def finalize_variable_values(self, var_list: list[Any]) -> None:
         """Put averages, where there are some, in the place of all but the marked tables."""
-        super().finalize_variable_values([one for one in var_list if not _by_rows(one)])
+        super().finalize_variable_values([one for one in var_list if not trained_by_rows(one)])
 
 
 def is_updated_by_rows(variable: Any) -> bool:
@@ -68,8 +68,23 @@ def is_updated_by_rows(variable: Any) -> bool:
     return bool(getattr(variable, _MARK, False))
 
 
-def _by_rows(variable: Any) -> bool:
+def trained_by_rows(variable: Any) -> bool:
+    """Tell whether a variable is a marked table, and this backend updates such by rows."""
     return keras.backend.backend() == "tensorflow" and is_updated_by_rows(variable)
+
+
+def summed_rows(gradient: Any) -> Any:
+    """Return a gradient in which every row of a table occurs once; others as they are.
+
+    TensorFlow lists a row that was read n times n times.
+    """
+    if not hasattr(gradient, "indices"):
+        return gradient
+    import tensorflow as tf
+
+    rows, numbers = tf.unique(gradient.indices)
+    values = tf.math.unsorted_segment_sum(gradient.values, numbers, tf.size(rows))
+    return tf.IndexedSlices(values, rows, gradient.dense_shape)
 
 
 def _update(variable: Any, squares: Any, gradient: Any, rate: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,16 @@ from pipelines.config import RunConfig
 from pipelines.errors import TrainingError
 from pipelines.evaluation.scores import Better
 from pipelines.feeding import as_dataset, evaluate_model
+from pipelines.gradients.monitor import CHECK_EVERY, GradientMonitor
+from pipelines.gradients.records import EpochGradients
 from pipelines.interrupts import DeferInterrupt
 from pipelines.layers.gradient_gate import check_unfreezing, unfreeze
 from pipelines.optimizing import compile_model, is_averaging_due, optimizer_of, plateau_rate
 from pipelines.progress import TrainingProgress
+from pipelines.training_result import TrainingResult
 from pipelines.trainstate import TrainState, Weights, restore_weights, snapshot_weights
+
+__all__ = ["Interrupted", "Objective", "Trainer", "TrainingResult"]
 
 
 @dataclass(frozen=True)
@@ -51,55 +56,6 @@ class Objective:
         if best is None:
             return True
         return value > best if self.better == "higher" else value < best
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What a training run did; the model holds the best epoch's weights.
-
-    With `averaged_epochs` it holds the mean of the weights of so many last epochs instead. The
-    weights of epochs from `averaged_from` on are means themselves, where averaging was triggered.
-    """
-
-    history: list[dict[str, float]]
-    best_epoch: int
-    seconds: float
-    tokens_per_second: float
-    resumed_from_epoch: int | None
-    best_value: float
-    averaged_epochs: int = 0
-    averaged_from: int | None = None
-
-    def then(self, later: TrainingResult, *, improved: bool) -> TrainingResult:
-        """Return the result of this run and one that went on from it, as of one run.
-
-        `improved` tells whether the model holds what the later one found.
-        """
-        past = len(self.history)
-        rows = [{**row, "epoch": past + row["epoch"]} for row in later.history]
-        kept = replace(later, best_epoch=past + later.best_epoch) if improved else self
-        seconds = self.seconds + later.seconds
-        tokens = sum(run.tokens_per_second * run.seconds for run in (self, later))
-        return replace(
-            kept,
-            history=[*self.history, *rows],
-            seconds=seconds,
-            tokens_per_second=tokens / max(seconds, 1e-9),
-            resumed_from_epoch=self.resumed_from_epoch,
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the `training` entry of report.json."""
-        return {
-            "seconds": round(self.seconds, 2),
-            "epochs": len(self.history),
-            "best_epoch": self.best_epoch,
-            "averaged_epochs": self.averaged_epochs,
-            "averaged_from": self.averaged_from,
-            "tokens_per_second": round(self.tokens_per_second),
-            "resumed_from_epoch": self.resumed_from_epoch,
-            "history": self.history,
-        }
 
 
 class Interrupted(TrainingError):
@@ -147,6 +103,7 @@ class Trainer:
         self.model.optimizer.build(self.model.trainable_variables)
         if resume and self.checkpoint.exists():
             self.state = TrainState.load(self.checkpoint, self.model)
+        self.monitor = GradientMonitor(self.model, self.config, self.checkpoint)
         resumed = self.state.epoch if self.state.epoch or self.state.batch else None
         with (
             self.progress.running(self.config.epochs, train.tokens),
@@ -180,6 +137,7 @@ class Trainer:
         plan = train.epoch(self.state.epoch, start=self.state.batch)
         started = time.perf_counter()
         watcher = _Watcher(self, plan, interrupt)
+        first, epoch = self.state.batch, self.state.epoch
         self.model.fit(
             as_dataset(plan),
             epochs=self.state.epoch + 1,
@@ -189,13 +147,16 @@ class Trainer:
             callbacks=[watcher, *self._extra],
         )
         loss = float(watcher.loss)
+        self.monitor.check(plan, epoch, first, len(plan) - 1)
         if not np.isfinite(loss):
+            self.monitor.find(plan, epoch, first, len(plan) - 1)
             raise TrainingError(
                 f"epoch {self.state.epoch + 1}: the training loss is {loss}, expected a finite "
                 "number; lower --learning-rate or --clip-norm, or check the data for odd values"
             )
         seconds = time.perf_counter() - started
         self._close_epoch(loss, self.objective.validate(self.model, valid), seconds)
+        self._close_gradients(valid, seconds)
         if watcher.trained:  # `fit` left the averaged weights in place, which were validated
             restore_weights(self.model, watcher.trained)
         self._trigger_averaging()
@@ -226,6 +187,17 @@ class Trainer:
         state.seconds += seconds
         self.progress.epoch_done(row, self.objective.monitor, state.best_epoch)
 
+    def _close_gradients(self, valid: Batches, seconds: float) -> None:
+        state = self.state
+        read = self.monitor.read(state.epoch, valid, seconds)
+        if read is None:
+            return
+        state.history[-1] |= read.row()
+        state.gradients.append(read.as_json())
+        seen = [EpochGradients.from_json(content) for content in state.gradients]
+        for remark in self.monitor.new_remarks(seen):
+            self.progress.warned(remark.text)
+
     def _try_average(self, valid: Batches) -> None:
         """Keep the mean of the last epochs' weights if it is better than the best epoch's."""
         state = self.state
@@ -251,6 +223,7 @@ class Trainer:
             resumed_from_epoch=resumed,
             averaged_epochs=self.state.averaged,
             averaged_from=self.state.averaged_from,
+            gradients=self.state.gradients,
         )
 
     def discard(self) -> None:
@@ -266,7 +239,7 @@ class _Watcher(keras.callbacks.Callback):
         self._trainer, self._interrupt = trainer, interrupt
         self._saved = self._started = time.monotonic()
         self._first = trainer.state.batch
-        self._token_counts = plan.token_counts
+        self._plan, self._token_counts = plan, plan.token_counts
         self.loss: float = np.nan
         self.trained: Weights = []
 
@@ -276,7 +249,10 @@ class _Watcher(keras.callbacks.Callback):
         tokens = int(self._token_counts[batch])
         trainer.progress.advance(tokens, lambda: float((logs or {}).get("loss", np.nan)))
         due = now - self._saved > trainer.config.checkpoint_minutes * 60
-        if due or self._interrupt.asked:
+        due = due or self._interrupt.asked
+        if due or batch % CHECK_EVERY == CHECK_EVERY - 1:  # no state is saved of after a bad step
+            trainer.monitor.check(self._plan, trainer.state.epoch, self._first, batch)
+        if due:
             elapsed = now - self._started
             trainer.state.save(trainer.checkpoint, trainer.model, elapsed=elapsed)
             self._saved = now

@@ -25,6 +25,7 @@ _PLAIN = (
     "averaged_from",
     "patient_from",
     "history",
+    "gradients",
 )
 
 
@@ -35,7 +36,8 @@ class TrainState:
     `recent` are the weights of the last epochs, the latest at the end, where they are averaged;
     `averaged` is of how many epochs the best weights are the mean, 0 if they are an epoch's own.
     `averaged_from` is the first epoch whose weights are a mean of iterates, if averaging was
-    triggered; `patient_from` is the number of epochs done when patience was last counted anew.
+    triggered; `patient_from` is the number of epochs done when patience was last counted anew;
+    `gradients` is what was measured of them in every epoch.
     """
 
     epoch: int = 0
@@ -49,6 +51,7 @@ class TrainState:
     best_weights: Weights = field(default_factory=list)
     recent: list[Weights] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
+    gradients: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def epochs_waited(self) -> int:

@@ -230,8 +230,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(corpora, tmp_path):
         def on_train_batch_begin(self, batch, logs=None):
             self.model.set_weights([weight * np.nan for weight in self.model.get_weights()])
 
+    unwatched = replace(CONFIG, monitor=False)
     with pytest.raises(TrainingError, match="epoch 1: the training loss is nan, expected a finite"):
-        train(corpora, tmp_path, callbacks=[Poison()])
+        train(corpora, tmp_path, callbacks=[Poison()], config=unwatched)
 
 
 def test_predictions_are_in_the_order_of_the_rows(whole, corpora):
