@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from pipelines.evaluation import wording
 from pipelines.evaluation.sections import Figure, Section, Table
 from pipelines.evaluation.study_page import write_study
@@ -129,7 +131,7 @@ def _row(number: int, entry: Compared) -> list[str]:
     mean = {name: mean_of(entry.values(name)).value for name in _COSTS}
     return [
         str(number),
-        entry.combination.name,
+        Markup('<span class="nowrap">{}</span>').format(entry.combination.name),
         wording.number(test.value),
         wording.interval(test.low, test.high),
         wording.number(mean["valid"]),
@@ -189,8 +191,9 @@ def _method(desk: Desk, quality: Quality, budget: int, best: Compared) -> str:
         "tables, which are the same in every network: recurrent or other encoder layers, and "
         "the layers that read their states. --units was chosen to come nearest to it; the table "
         "gives what was reached. All other settings are the same in every run: at most "
-        f"{config.epochs} epochs, patience {config.patience}, learning rate "
-        f"{config.learning_rate:g}. A network that would want another rate is not done justice.\n\n"
+        f"{config.epochs} epoch{'s' * (config.epochs > 1)}, patience {config.patience}, learning "
+        f"rate {config.learning_rate:g}. A network that would want another rate is not "
+        "done justice.\n\n"
         "Intervals are Student's t over seeds: they say what another training on the same rows "
         "may give, not what other test rows may. Differences are from "
         f"{best.combination.name}, the choice of the validation split, by Welch's t-test over "

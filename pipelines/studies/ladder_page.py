@@ -153,8 +153,9 @@ def _table(rungs: list[Rung], chosen: Rung) -> Table:
 def _method(desk: Desk, quality: Quality) -> str:
     config = desk.task.config
     return (
-        f"Each rung is trained anew from several seeds, for at most {config.epochs} epochs with "
-        f"early stopping, with every setting but --units and --depth as given. Its value is "
+        f"Each rung is trained anew from several seeds, for at most {config.epochs} "
+        f"epoch{'s' * (config.epochs > 1)} with early stopping, with every "
+        "setting but --units and --depth as given. Its value is "
         f"{quality_words(quality)} of the best epoch on the validation split.\n\n"
         f"Units double until {PATIENCE} rungs in a row bring no gain over the chosen one; then "
         "layers double at its units, until one rung brings none. The rung chosen is the smallest "

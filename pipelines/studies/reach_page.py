@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from pipelines.evaluation import wording
 from pipelines.evaluation.sections import Figure, Section, Table
 from pipelines.evaluation.study_page import write_study
@@ -29,8 +31,7 @@ def write_reach(
     panels = {title: curves(found, moment) for moment, title in moments.items()}
     last = list(panels)[-1]
     sections = [
-        Section("Norms by distance", _reading(panels[last]), [_drawing(panels)]),
-        Section("How far back", "", [_table(panels)]),
+        Section("Norms by distance", _reading(panels[last]), [_drawing(panels), _table(panels)]),
         *_failures(found),
         Section("How this was measured", _method(found)),
         data_section(desk),
@@ -51,15 +52,17 @@ def _moments(options: GradientsOptions) -> dict[str, str]:
 
 
 def _lead(panels: Mapping[str, Any], last: str) -> str:
-    parts = []
+    fallen, kept, looked = [], [], 0
     for name, curve in panels[last].items():
-        steps = reach(curve[0], SHARE)
-        beyond = f"not within the {len(curve[0]) - 1} steps looked at"
-        parts.append(f"{name} {f'after {steps} steps' if steps else beyond}")
-    return (
-        f"What the last state owes to an earlier one, {last}: the gradient falls to "
-        f"{SHARE:.0%} of its norm for {', '.join(parts)}."
-    )
+        steps, looked = reach(curve[0], SHARE), len(curve[0]) - 1
+        fallen += [f"{steps} step{'s' * (steps > 1)} back for {name}"] if steps else []
+        kept += [] if steps else [name]
+    words = [f"has fallen to a hundredth {'; '.join(fallen)}"] if fallen else []
+    if kept:
+        words.append(
+            f"does not fall so far within the {looked} steps looked at for {'; '.join(kept)}"
+        )
+    return f"{wording.sentence(last)}, the gradient of the last state {'. It '.join(words)}."
 
 
 def _reading(panel: Mapping[str, Any]) -> str:
@@ -100,14 +103,14 @@ def _table(panels: Mapping[str, Any]) -> Table:
         for panel in panels.values():
             curve = panel[name][0]
             steps = reach(curve, SHARE)
-            cells += [str(steps) if steps else f"beyond {len(curve) - 1}"]
-            cells += [wording.number(curve[min(10, len(curve) - 1)])]
-        rows.append(cells)
-    columns = ["state"]
-    for title in panels:
-        columns += [f"falls to {SHARE:.0%}, {title}", f"norm at 10 steps, {title}"]
+            cells.append(str(steps) if steps else f"beyond {len(curve) - 1}")
+        rows.append([_unbroken(name), *cells[1:]])
     caption = "Steps back at which the median norm has fallen to a hundredth of that at distance 0."
-    return Table(columns, rows, caption)
+    return Table(["state", *panels], rows, caption)
+
+
+def _unbroken(name: str) -> Markup:
+    return Markup('<span class="nowrap">{}</span>').format(name)
 
 
 def _failures(found: Mapping[str, Found]) -> list[Section]:
@@ -126,10 +129,10 @@ def _method(found: Mapping[str, Found]) -> str:
         "of a layer that reads in both directions, its forward half. It starts from zero, "
         "without dropout.\n\n"
         "The loss is the last state along a random direction of length 1, and the norm is that of "
-        "its gradient with respect to an earlier state, root mean square over directions: equal "
-        "to that of the singular values of the Jacobian of the last state by the earlier one. "
-        "This leaves aside what the task makes of the state, so that any task and cell can be "
-        "compared; a loss of the task's own would scale a whole line, not bend it.\n\n"
+        "its gradient with respect to an earlier state, root mean square over directions: an "
+        "estimate of that of the singular values of the Jacobian of the last state by the earlier "
+        "one. This leaves aside what the task makes of the state, so that all tasks and cells can "
+        "be compared; along the directions that a task cares for, gradients may reach further.\n\n"
         "The gradient with respect to h takes the paths that begin at h. LSTM "
         "and SRU also carry a memory c from step to step: the line of c takes in the paths through "
         "it, which are those by which they remember; an SRU has no others."

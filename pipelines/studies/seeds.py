@@ -53,8 +53,9 @@ def _welch(one: Sequence[float], other: Sequence[float]) -> float:
         return 1.0
     errors = [float(np.var(values, ddof=1)) / len(values) for values in (one, other)]
     gap, error = abs(float(np.mean(one)) - float(np.mean(other))), sum(errors)
-    if gap <= ROUNDING or error <= ROUNDING**2:
-        return 1.0 if gap <= ROUNDING else 0.0
+    # Seeds that agree to the digit, as on few test rows, say nothing of how much others would vary.
+    if error <= ROUNDING**2:
+        return 1.0
     shares = [e**2 / (len(v) - 1) for e, v in zip(errors, (one, other), strict=True)]
     return float(2 * stats.t.sf(gap / math.sqrt(error), error**2 / sum(shares)))
 
