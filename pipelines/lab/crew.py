@@ -17,7 +17,7 @@ from typing import Any
 from pipelines.errors import TrainingError
 from pipelines.lab.options import MemoryLabOptions
 from pipelines.lab.records import Job, Run
-from pipelines.lab.working import run_job
+from pipelines.lab.working import RunJob, run_job
 
 _ONE_THREAD = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 
@@ -29,9 +29,12 @@ class Crew:
         workers: processes.
         options: of the lab.
         deadline: moment of `time.time` after which no run goes on.
+        run: what a worker does with a job; a function of a module, as it goes to other processes.
     """
 
-    def __init__(self, workers: int, options: MemoryLabOptions, deadline: float) -> None:
+    def __init__(
+        self, workers: int, options: MemoryLabOptions, deadline: float, run: RunJob = run_job
+    ) -> None:
         context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
         self._idle: list[Connection] = []
         self._busy: dict[Connection, Job] = {}
@@ -40,7 +43,7 @@ class Crew:
             for _ in range(workers):
                 ours, theirs = context.Pipe()
                 process = context.Process(
-                    target=_work, args=(theirs, options, deadline), daemon=True
+                    target=_work, args=(theirs, run, options, deadline), daemon=True
                 )
                 process.start()
                 theirs.close()
@@ -101,7 +104,7 @@ def _received(worker: Connection, job: Job) -> Run:
     return answer
 
 
-def _work(parent: Connection, options: MemoryLabOptions, deadline: float) -> None:
+def _work(parent: Connection, run: RunJob, options: MemoryLabOptions, deadline: float) -> None:
     """Run jobs until the parent is gone; Ctrl-C is the parent's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
@@ -109,15 +112,12 @@ def _work(parent: Connection, options: MemoryLabOptions, deadline: float) -> Non
             job: Job = parent.recv()
         except EOFError:
             return
-        parent.send(_run_or_reason(job, options, deadline))
+        parent.send(_run_or_reason(run, job, options, deadline))
 
 
-def _run_or_reason(job: Job, options: MemoryLabOptions, deadline: float) -> Any:
-    from pipelines.quiet import import_quietly
-
+def _run_or_reason(run: RunJob, job: Job, options: MemoryLabOptions, deadline: float) -> Any:
     try:
-        import_quietly("tensorflow", "keras")
-        return run_job(job, options, deadline, time.time)
+        return run(job, options, deadline, time.time)
     except Exception as error:  # it must reach the parent, which says where it arose
         return f"{type(error).__name__}: {error}"
 

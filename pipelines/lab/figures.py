@@ -34,7 +34,7 @@ def quality_by_length(results: Results, problem: str) -> Markup:
 def where_it_stops(results: Results, problem: str) -> Markup:
     """Draw a row a cell: the skill at every length tried, and why the rest was not tried."""
     cells = results.options.cells
-    with Plot(height=0.75 + _ROW_INCHES * len(cells)) as plot:
+    with Plot(height=1.1 + _ROW_INCHES * len(cells)) as plot:
         (axes,) = plot.axes
         axes.grid(False)
         for row, cell in enumerate(cells):
@@ -53,7 +53,7 @@ def where_it_stops(results: Results, problem: str) -> Markup:
 def learning_curves(results: Results, problem: str) -> Markup:
     """Draw skill against sequences learned from, one pair of axes a length."""
     lengths = [n for n in results.lengths if any(_curves(results, problem, n).values())]
-    with Plot(rows=(1,) * len(lengths), height=1.0 + 1.25 * len(lengths)) as plot:
+    with Plot(rows=(1,) * len(lengths), height=1.6 + 1.25 * len(lengths)) as plot:
         named: set[str] = set()
         for axes, length in zip(plot.axes, lengths, strict=True):
             for cell, curve in _curves(results, problem, length).items():

@@ -49,9 +49,6 @@ def _run_here(
     progress: Progress,
     deadline: float,
 ) -> None:
-    from pipelines.quiet import import_quietly
-
-    import_quietly("tensorflow", "keras")
     while time.time() < deadline and (job := schedule.take()):
         progress.begin(job)
         _keep(run_job(job, options, deadline, time.time), schedule, journal, progress)

@@ -63,10 +63,11 @@ class Learner:
         seed: int,
     ) -> None:
         self.stack, self.problem, self.batch = stack, problem, batch
-        # XLA refuses Keras' associative scan, which needs it less: nothing in it goes step by step.
-        compiled = stack.settings["cell"] not in PARALLEL_CELLS
-        most = SEGMENT if compiled else length
-        self.before, self.steps, self.last = segments_of(length, least=problem.readout, most=most)
+        # XLA refuses Keras' associative scan; compiled, steps in turn are faster on a processor.
+        self._read = self._step_by_step if stack.settings["cell"] in PARALLEL_CELLS else self._whole
+        self.before, self.steps, self.last = segments_of(
+            length, least=problem.readout, most=SEGMENT
+        )
         self.outputs = problem.answers * problem.classes // problem.readout
         self.head = keras.layers.Dense(
             self.outputs, kernel_initializer=keras.initializers.GlorotUniform(seed)
@@ -76,8 +77,8 @@ class Learner:
         self.weights = [*stack.trainable_variables, *self.head.trainable_variables]
         self.optimizer = keras.optimizers.Adam(learning_rate, global_clipnorm=clip_norm)
         self.optimizer.build(self.weights)
-        self._train = tf.function(self._step, jit_compile=compiled, autograph=False)
-        self._answer = tf.function(self._forward, jit_compile=compiled, autograph=False)
+        self._train = tf.function(self._step, jit_compile=True, autograph=False)
+        self._answer = tf.function(self._forward, jit_compile=True, autograph=False)
 
     @property
     def parameters(self) -> int:
@@ -88,6 +89,11 @@ class Learner:
         """Take one step and return the loss before it."""
         return float(self._train(batch.inputs, batch.answers))
 
+    def gradients(self, batch: Batch) -> tuple[Any, list[Any]]:
+        """Return the loss and its gradients by the weights, and change nothing."""
+        compiled = tf.function(self._gradients, jit_compile=True, autograph=False)
+        return compiled(batch.inputs, batch.answers)
+
     def error(self, batch: Batch) -> float:
         """Return the problem's error on sequences, of which there are multiples of the batch."""
         blocks = range(0, len(batch.inputs), self.batch)
@@ -95,6 +101,11 @@ class Learner:
         return self.problem.error(np.concatenate(outputs), batch.answers)
 
     def _step(self, inputs: Any, answers: Any) -> Any:
+        loss, gradients = self._gradients(inputs, answers)
+        self.optimizer.apply(gradients, self.weights)
+        return loss
+
+    def _gradients(self, inputs: Any, answers: Any) -> tuple[Any, list[Any]]:
         segments, last = self._cut(inputs)
         states, kept = self._read_all_but_last(segments)
         with tf.GradientTape() as tape:
@@ -103,9 +114,7 @@ class Learner:
         sums, upstream = tape.gradient(
             loss, (self._values(), states), unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        sums = self._read_back(segments, kept, sums, upstream)
-        self.optimizer.apply(sums, self.weights)
-        return loss
+        return loss, self._read_back(segments, kept, sums, upstream)
 
     def _forward(self, inputs: Any) -> Any:
         segments, last = self._cut(inputs)
@@ -121,6 +130,27 @@ class Learner:
     def _values(self) -> list[Any]:
         return [weight.value for weight in self.weights]
 
+    def _whole(self, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:
+        return self.stack.run(inputs, None, states, True)
+
+    def _step_by_step(self, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:
+        steps, in_time = inputs.shape[1], tf.transpose(inputs, (1, 0, 2))
+        outputs = tf.TensorArray(
+            tf.float32, size=steps, element_shape=(self.batch, self.stack.width)
+        )
+
+        def body(number: Any, states: list[Any], outputs: Any) -> tuple[Any, ...]:
+            read, after = self.stack.step(in_time[number], states)
+            return number + 1, after, outputs.write(number, read)
+
+        _, states, outputs = tf.while_loop(
+            lambda number, *_: number < steps,
+            body,
+            (0, list(states), outputs),
+            maximum_iterations=steps,
+        )
+        return tf.transpose(outputs.stack(), (1, 0, 2)), states
+
     def _read_all_but_last(self, segments: Any) -> tuple[list[Any], list[Any]]:
         """Return the state before the last segment, and arrays of those before the others."""
         start = self.stack.zero_state(self.batch)
@@ -131,7 +161,7 @@ class Learner:
 
         def body(number: Any, states: list[Any], kept: list[Any]) -> tuple[Any, ...]:
             kept = [array.write(number, part) for array, part in zip(kept, states, strict=True)]
-            _, after = self.stack.run(segments[number], None, states, True)
+            _, after = self._read(segments[number], states)
             return number + 1, list(after), kept
 
         if not self.before:
@@ -154,7 +184,7 @@ class Learner:
             states = [part[number] for part in kept]
             with tf.GradientTape() as tape:
                 tape.watch(states)
-                _, after = self.stack.run(segments[number], None, states, True)
+                _, after = self._read(segments[number], states)
             parts, before = tape.gradient(
                 after,
                 (self._values(), states),
@@ -174,7 +204,7 @@ class Learner:
 
     def _outputs(self, inputs: Any, states: list[Any]) -> Any:
         """Return outputs float32[B, A, classes] of the last segment."""
-        read, _ = self.stack.run(inputs, None, states, True)
+        read, _ = self._read(inputs, states)
         outputs = self.head(read[:, -self.problem.readout :])
         return tf.reshape(outputs, (self.batch, self.problem.answers, self.problem.classes))
 

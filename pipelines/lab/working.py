@@ -12,6 +12,7 @@ from pipelines.lab.contestants import CONTESTANTS
 from pipelines.lab.options import MemoryLabOptions
 from pipelines.lab.problems import PROBLEMS, Batch
 from pipelines.lab.records import Job, Run, State
+from pipelines.quiet import import_quietly
 
 if TYPE_CHECKING:
     from pipelines.lab.training import Learner
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 CHECKS = 30  # of the skill, in a run that uses up its sequences
 VALID_BATCHES, TEST_BATCHES = 8, 32
 Clock = Callable[[], float]
+RunJob = Callable[[Job, MemoryLabOptions, float, Clock], Run]
 
 
 def run_job(
@@ -66,6 +68,7 @@ def run_job(
 
 def make_learner(job: Job, options: MemoryLabOptions) -> Learner:
     """Make the untrained model of a job."""
+    import_quietly("tensorflow", "keras")
     from pipelines.lab.training import Learner
     from pipelines.layers.recurrent import RecurrentStack
 
