@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import keras
 from keras import ops
+
+from pipelines.layers.pooling import SequencePooling
+from pipelines.layers.recurrent import RecurrentStack
 
 PACKAGE = "pipelines"
 FILTER_WIDTHS = (2, 3, 4, 5)
@@ -58,33 +61,34 @@ class SpellingEncoder(keras.layers.Layer):
     """A vector from the characters of each token.
 
     Maps ids int32[B, T, C], right-padded with 0, to float32[B, T, D]: "cnn" takes the largest
-    response of filters 2 to 5 characters wide (D = 4 × units; Kim et al., 2016), "lstm" the final
-    states of both directions (D = 2 × units; Lample et al., 2016).
+    response of filters 2 to 5 characters wide (D = 4 × units; Kim et al., 2016), a recurrent cell
+    gives the final states of both directions (D = 2 × units; Lample et al., 2016).
 
     Args:
-        kind: "cnn" or "lstm".
+        kind: "cnn", or the cell of a `RecurrentStack`.
         characters: size of the vocabulary.
         size: dimensions of a character's vector.
         units: filters of each width, or units of each direction.
     """
 
-    def __init__(
-        self, kind: Literal["cnn", "lstm"], *, characters: int, size: int, units: int, **kwargs: Any
-    ) -> None:
+    def __init__(self, kind: str, *, characters: int, size: int, units: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.settings = {"kind": kind, "characters": characters, "size": size, "units": units}
+        self.settings: dict[str, Any] = {
+            "kind": kind, "characters": characters, "size": size, "units": units
+        }  # fmt: skip
         self.embedding = keras.layers.Embedding(characters, size)
         self.width = units * (len(FILTER_WIDTHS) if kind == "cnn" else 2)
-        if kind == "lstm":
+        if kind != "cnn":
             # Short rows in large batches: cuDNN gains nothing, and the export must run anywhere.
-            self.lstm = keras.layers.Bidirectional(keras.layers.LSTM(units, use_cudnn=False))
+            self.stack = RecurrentStack(cell=kind, units=units, use_cudnn=False)
+            self.final = SequencePooling(("last",), backward=self.stack.backward)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights."""
         self.embedding.build(input_shape)
         size, units = self.settings["size"], self.settings["units"]
-        if self.settings["kind"] == "lstm":
-            self.lstm.build((None, input_shape[-1], size))
+        if self.settings["kind"] != "cnn":
+            self.stack.build((None, input_shape[-1], size))
         else:
             self.filters = [
                 self.add_weight((width, size, units), name=f"filters_{width}")
@@ -106,8 +110,8 @@ class SpellingEncoder(keras.layers.Layer):
             result = self._convolved(vectors, real)
         else:
             # A padded token has no character; the mask must not be empty.
-            first = ops.arange(characters) == 0
-            result = self.lstm(vectors, mask=ops.logical_or(flat != 0, first))
+            mask = ops.logical_or(flat != 0, ops.arange(characters) == 0)
+            result = self.final(self.stack(vectors, mask=mask), mask)
         return ops.reshape(result, (batch, steps, self.width))
 
     def _convolved(self, vectors: Any, real: Any) -> Any:

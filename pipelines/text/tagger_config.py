@@ -10,7 +10,7 @@ from pipelines.encoder_config import TextEncoderConfig
 from pipelines.errors import require
 from pipelines.text.contextual_config import ContextualConfig
 
-CharacterEncoder = Literal["cnn", "lstm", "none"]
+CharacterEncoder = Literal["cnn", "simple", "gru", "lstm", "mingru", "minlstm", "sru", "none"]
 Decoder = Literal["crf", "softmax"]
 SpanScheme = Literal["bioes", "bio"]
 
@@ -42,11 +42,12 @@ class TaggerConfig(ContextualConfig, TextEncoderConfig, TaggedOptions):
     """Share of all words made unknown in training, so that no single word is relied on."""
 
     character_encoder: CharacterEncoder = "cnn"
-    """How the spelling of a word is read: convolutions, a recurrent layer, or not at all."""
+    """How the spelling of a word is read: by convolutions, in both directions by a recurrent layer
+    of this cell, or not at all."""
     character_size: int = 24
     """Dimensions of a character's vector."""
     character_units: int = 32
-    """Filters of each width (2 to 5) of the convolutions; units a direction of the LSTM."""
+    """Filters of each width (2 to 5) of the convolutions; units a direction of recurrence."""
     max_characters: int = 16
     """Characters read of a word; of longer ones the head and the tail."""
     casing_size: int = 8

@@ -69,7 +69,7 @@ def spelling(kind, **changes):
     return layer
 
 
-@pytest.mark.parametrize(("kind", "width"), [("cnn", 16), ("lstm", 8)])
+@pytest.mark.parametrize(("kind", "width"), [("cnn", 16), ("lstm", 8), ("sru", 8)])
 def test_widths_of_spelling(kind, width):
     layer = spelling(kind)
     assert layer(np.ones((2, 3, 6), "int32")).shape == (2, 3, width)
@@ -77,7 +77,7 @@ def test_widths_of_spelling(kind, width):
     assert layer.embedding.weights[0].shape == (9, 3)
 
 
-ENCODERS = {kind: spelling(kind) for kind in ("cnn", "lstm")}
+ENCODERS = {kind: spelling(kind) for kind in ("cnn", "lstm", "sru")}
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
@@ -86,7 +86,7 @@ ENCODERS = {kind: spelling(kind) for kind in ("cnn", "lstm")}
     st.integers(0, 3),
     st.integers(0, 2),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_the_vector_of_a_spelling_depends_on_nothing_beside_it(kind, tokens, wider, later):
     """Not on padding after the characters or the tokens, nor on the other tokens."""
     layer = ENCODERS[kind]
