@@ -50,10 +50,19 @@ def linear_recurrence(factors: Any, terms: Any, start: Any, *, block: int = BLOC
 
 
 def _states(factors: Any, terms: Any, start: Any, block: int) -> Any:
-    if keras.backend.backend() != "tensorflow":
+    if not _may_be_traced_apart(terms):
         return _scan(factors, terms, start, block)
     states = _traced(keras.backend.standardize_dtype(terms.dtype), block)(factors, terms, start)
     return ops.reshape(states, ops.shape(terms))  # which knows more of its shape
+
+
+def _may_be_traced_apart(terms: Any) -> bool:
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    # A graph of fixed shapes is made for LiteRT, which must see them within the loop, too.
+    return not tf.inside_function() or None in terms.shape
 
 
 @functools.cache
