@@ -13,13 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from pipelines.datasets.findings import Finding
 from pipelines.datasets.frames import check_frames, load_frames, load_frames_to_score
 from pipelines.datasets.frames_streams import FrameRows, FrameStream
 from pipelines.datasets.rows import Rows
-from pipelines.datasets.splits import Splits, replaced_test
+from pipelines.datasets.splits import Splits
 from pipelines.frames.artifacts import FrameArtifacts, fit_frame_artifacts
 from pipelines.frames.frame_config import FrameConfig
 from pipelines.frames.predict_options import FramesOptions
@@ -78,12 +76,10 @@ class Frames(Task[FrameStream, FramesConfig]):
     def without_known(
         self, rows: Splits[FrameStream], training: Splits[FrameStream]
     ) -> Splits[FrameStream]:
-        """Leave out streams that the model was trained or chosen on."""
-        known = {stream.key() for part in (training.train, training.valid) for stream in part}
-        streams = _rows(rows.test)
-        fresh = np.array([stream.key() not in known for stream in streams], bool)
-        kept = streams.select(np.flatnonzero(fresh))
-        return replaced_test(rows, kept, "stream the model was trained on")
+        """Leave out streams, and parts of streams, that the model was trained or chosen on."""
+        from pipelines.datasets.frames_known import without_known_frames
+
+        return without_known_frames(rows, training)
 
     def check(self, splits: Splits[FrameStream]) -> list[Finding]:
         """Look at classes, segments, missing values, scales and rates."""
@@ -199,7 +195,6 @@ class Frames(Task[FrameStream, FramesConfig]):
     ) -> Evaluation:
         """Score frames and segments on whole streams; show where labels err."""
         from pipelines.evaluation.frame_report import frame_sections
-
         from pipelines.evaluation.frame_scoring import score_frames
 
         del artifacts, predict

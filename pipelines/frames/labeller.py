@@ -32,7 +32,7 @@ def build(config: FrameConfig, artifacts: FrameArtifacts, *, portable: bool = Fa
 
     Inputs: "signal" float32[B, T, K] in the channels' own units, NaN where missing, and "frames"
     int32[B], how many frames of a row are real. Output: scores float32[B, T, 1 + C]; id 0 is
-    padding and is never an answer. `portable` leaves out cuDNN kernels.
+    padding and is never an answer, and scores beyond the end of a row are 0. `portable` leaves out cuDNN kernels.
     """
     signal = keras.Input((None, len(artifacts.channels)), name="signal")
     frames = keras.Input((), dtype="int32", name="frames")
@@ -44,7 +44,8 @@ def build(config: FrameConfig, artifacts: FrameArtifacts, *, portable: bool = Fa
         artifacts.mean, artifacts.spread, flags=artifacts.missing, name="scaling"
     )(seen)
     # Whatever fills a row up, in a batch or a request, looks the same to its last patch.
-    scaled = ops.where(RealSteps(name="real")(scaled, frames)[..., None], scaled, 0.0)
+    real = RealSteps(name="real")(scaled, frames)[..., None]
+    scaled = ops.where(real, scaled, 0.0)
     patches = PatchEmbedding(
         config.sizes[0] * config.directions, size=config.patch, seed=config.seed, name="patches"
     )(scaled)
@@ -54,7 +55,7 @@ def build(config: FrameConfig, artifacts: FrameArtifacts, *, portable: bool = Fa
     dropped = keras.layers.Dropout(config.output_dropout, seed=config.seed)(spread)
     classes = len(artifacts.classes) + 1
     scores = keras.layers.Dense(classes, dtype="float32", name="scores")(dropped)
-    return keras.Model([signal, frames], scores)
+    return keras.Model([signal, frames], ops.where(real, scores, 0.0))
 
 
 def _stack(config: FrameConfig, *, portable: bool) -> RecurrentStack:
