@@ -67,6 +67,7 @@ def assess(
 
     `further` holds outputs of systems to compare with, besides the task's baselines.
     """
+    from pipelines.evaluation.gradient_sections import gradient_sections
     from pipelines.export.process import ServingProcess
 
     rows = prepared.splits.test
@@ -97,7 +98,10 @@ def assess(
         "parity": vars(parity),
     }
     return report | {
-        "sections": evaluation.sections,
+        "sections": [
+            *evaluation.sections,
+            *gradient_sections(result.gradients, clip_norm=task.config.clip_norm),
+        ],
         "predictions": predictions(task, rows, outputs),
     }
 

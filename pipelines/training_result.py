@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pipelines.gradients.judging import remarks
+from pipelines.gradients.records import EpochGradients
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -49,6 +52,7 @@ class TrainingResult:
 
     def as_json(self) -> dict[str, Any]:
         """Return the `training` entry of report.json."""
+        seen = [EpochGradients.from_json(epoch) for epoch in self.gradients]
         return {
             "seconds": round(self.seconds, 2),
             "epochs": len(self.history),
@@ -58,5 +62,8 @@ class TrainingResult:
             "tokens_per_second": round(self.tokens_per_second),
             "resumed_from_epoch": self.resumed_from_epoch,
             "history": self.history,
-            "gradients": self.gradients,
+            "gradients": {
+                "warnings": [remark.text for remark in remarks(seen)],
+                "epochs": self.gradients,
+            },
         }
