@@ -44,7 +44,9 @@ def sections():
     test = rows()
     model = answers(test, [(0, 50, 60, 0), (1, 0, 25, 2)])
     weak = answers(test, [(0, 0, 120, 1), (1, 0, 140, 1)])
-    return {entry.title: entry for entry in frame_sections(test, model, {"weak": weak})}
+    none = answers(test, [(0, 0, 60, 1), (0, 60, 120, 2), (1, 0, 140, 0)])
+    found = frame_sections(test, model, {"weak": weak, "weaker": none})
+    return {entry.title: entry for entry in found}
 
 
 def test_sections_tell_where_a_labeller_errs(sections):
@@ -80,7 +82,8 @@ def test_streams_are_told_apart(sections):
 
 def test_segments_are_counted_for_every_system(sections):
     (table,) = sections["Segments"].blocks
-    assert [row[:2] for row in table.rows] == [["gold", "6"], ["model", "7"], ["weak", "2"]]
+    counts = {row[0]: row[1] for row in table.rows}
+    assert counts == {"gold": "6", "model": "7", "weak": "2", "weaker": "3"}
     assert table.columns[-1] == "middle length (seconds)"
 
 
@@ -89,6 +92,7 @@ def test_timelines_show_every_stream_and_escape_names(sections):
     assert block.markup.count("<svg") == 3  # a legend and two streams
     assert "<b>" not in block.markup and "bend &lt;b&gt;" in block.markup
     assert "Timeline of s1: 4 gold segments" in block.markup
+    assert ">weak<" in block.markup and "weaker" not in block.markup  # the better baseline
 
 
 def test_many_streams_are_drawn_in_part_and_frames_without_rate_counted():
