@@ -12,6 +12,7 @@ CellName = Literal[
     "simple-norm",
     "gru",
     "lstm",
+    "lstm-open",
     "lstm-peephole",
     "mingru",
     "minlstm",
@@ -48,27 +49,32 @@ CONTESTANTS: dict[str, Contestant] = {
         "tanh (Elman, 1990), orthogonal recurrent matrix",
         0,
         gated=False,
-        learning_rate=0.002,
+        learning_rate=0.004,
     ),
     "simple-identity": Contestant(
         {"cell": "simple", "recurrent_init": "identity"},
         "tanh, its recurrent matrix the identity at the start (after Le et al., 2015)",
         *(0, "--", "s"),
         gated=False,
-        learning_rate=0.002,
+        learning_rate=0.004,
     ),
     "simple-norm": Contestant(
         {"cell": "simple", "norm_preserving": 1.0},
         "tanh, trained to keep the norm of gradients (Pascanu et al., 2013)",
         *(0, ":", "D"),
         gated=False,
-        learning_rate=0.002,
+        learning_rate=0.004,
     ),
     "gru": Contestant({"cell": "gru"}, "Cho et al. (2014)", 1),
     "mingru": Contestant(
         {"cell": "mingru"}, "gates that do not see the state (Feng et al., 2024)", 1, "--", "s"
     ),
     "lstm": Contestant({"cell": "lstm"}, "Hochreiter & Schmidhuber (1997), forget bias 1", 2),
+    "lstm-open": Contestant(
+        {"cell": "lstm", "forget_bias": 5.0},
+        "forget bias 5: it keeps 99 % of its memory a step (after Jozefowicz et al., 2015)",
+        *(2, "-.", "^"),
+    ),
     "lstm-peephole": Contestant(
         {"cell": "lstm", "peephole": True}, "gates see the memory (Gers et al., 2002)", 2, ":", "D"
     ),

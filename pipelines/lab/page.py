@@ -60,10 +60,11 @@ def _longest_section(results: Results) -> Section:
 def _problem_section(results: Results, name: str) -> Section:
     problem = PROBLEMS[name]
     naive = number(problem.naive_error())
+    said = problem_summary(results, name).removeprefix(f"{problem.title}: ")
     prose = (
         f"{problem.text} ({problem.source}.)\n\n"
         f"The best answer that ignores the sequence has a {problem.error_name} of {naive}. "
-        f"Skill is the share of that error which is gone. {problem_summary(results, name)}"
+        f"Skill is the share of that error which is gone. {said[0].upper()}{said[1:]}"
     )
     return Section(problem.title, prose, _drawings(results, name))
 
@@ -120,8 +121,9 @@ def _method_section(results: Results) -> Section:
         else "each cell's own learning rate (in study.json)"
     )
     prose = (
-        f"One recurrent layer or more ({options.depth}) of {options.units} units reads forward, a "
-        "dense layer answers from its last states. Every cell learns each length from scratch, "
+        f"A stack of {options.depth} recurrent layer{'s' * (options.depth > 1)} of {options.units} "
+        "units reads forward, and a dense layer answers from its last states: cells are equal in "
+        "units, so those with gates have more weights. Every cell learns each length from scratch, "
         f"from the same sequences, drawn anew for every step: {options.sequences:,} at most, in "
         f"batches of {options.batch}, by Adam with {rates}, gradients shortened to a norm of "
         f"{options.clip_norm:g}; it stops earlier when solved. Gradients reach back to the first "
