@@ -58,7 +58,7 @@ class MemoryLabOptions:
     solved: float = 0.9
     """Skill at which a length counts as solved: the share of the naive error that is gone."""
     minutes: float = 14.0
-    """No run goes on after this time, and what was not tried is said. The page takes seconds more."""
+    """No run goes on after this time; what was not tried is said. The page takes seconds more."""
     workers: int = 0
     """Runs at the same time, each on one processor; 0 is one for every processor."""
     seed: int = 17
