@@ -113,7 +113,7 @@ class RecurrentStack(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights of every layer for inputs [B, T, D]."""
         *rows, size = input_shape
-        shortcut = size if self.settings["skips"] else 0
+        shortcut: Any = size if self.settings["skips"] else 0
         self._read_widths = [size, *(width + shortcut for width in self._widths[:-1])]
         layers = zip(self._layers_of_depth, self._read_widths, self._widths, strict=True)
         for parts, read, width in layers:

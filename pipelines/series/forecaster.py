@@ -209,7 +209,9 @@ def _encoded(
     if reads_states(config):
         encoder = make_encoder(config, portable=portable, name="encoder")
         return _end(encoder(steps), encoder, config), []
-    encoder = make_encoder(config, portable=portable, return_state=True, name="encoder")
+    # Paths go on from the state: dense layers on the states above it would never learn.
+    unread = {"deep_output": 0} if config.architecture == "autoregressive" else {}
+    encoder = make_encoder(config, portable=portable, return_state=True, name="encoder", **unread)
     states, *final = encoder(steps)
     return _end(states, encoder, config), final
 

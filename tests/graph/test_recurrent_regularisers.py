@@ -136,8 +136,12 @@ def test_the_fast_path_agrees_with_keras_layers_under_the_same_masks(cell, form,
     assert max(dropped) == pytest.approx(0.4, abs=0.2)  # nothing flows to what was dropped
 
 
-def test_a_decoder_that_steps_through_training_drops_the_same_weights():
-    settings = {"cell": "lstm", "units": 4, "depth": 2, "seed": 3, "weight_dropout": 0.5}
+DEEP = {"deep_input": 1, "deep_output": 1, "deep_transition": 1, "skips": True}
+
+
+@pytest.mark.parametrize("more", [{}, DEEP | {"layer_units": [3, 4], "peephole": True}])
+def test_a_decoder_that_steps_through_training_drops_the_same_weights(more):
+    settings = {"cell": "lstm", "units": 4, "depth": 2, "seed": 3, "weight_dropout": 0.5} | more
     inputs, outputs = draw(2, 5, 4), []
     whole, stepped = (DecoderStack.of(settings) for _ in range(2))
     for stack in (whole, stepped):
