@@ -18,7 +18,8 @@ class Reader(keras.layers.Layer):
         super().__init__()
         self.vectors = TokenInput(9, 6, word_dropout=0.2, locked_dropout=0.2, seed=1)
         self.stack = RecurrentStack(
-            cell="lstm", units=6, depth=2, direction="forward", seed=1, weight_dropout=0.3,
+            cell="lstm", layer_units=[5, 6], direction="forward", seed=1, weight_dropout=0.3,
+            peephole=True, deep_input=1, deep_output=1,
             locked_output_dropout=0.2, activation_penalty=2.0, temporal_activation_penalty=1.0,
         )
         self.sampled = SampledSoftmaxLoss(50, seed=1)
