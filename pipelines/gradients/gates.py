@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from pipelines.gradients.judging import SATURATED
 
 GATES = {"lstm": ("input", "forget", "output"), "gru": ("update", "reset"), "simple": ("tanh",)}
+
+
+class Gates(NamedTuple):
+    """What a layer did, in the order of reading.
+
+    Attributes:
+        values: float32[T, B, H] by gate.
+        real: bool[T, B], True on real steps.
+        hidden: its states after every step, float32[T, B, H].
+    """
+
+    values: dict[str, np.ndarray]
+    real: np.ndarray
+    hidden: np.ndarray
 
 
 def gate_values(
@@ -19,7 +34,7 @@ def gate_values(
     mask: np.ndarray | None,
     state: Sequence[np.ndarray] = (),
     backwards: bool = False,
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
+) -> Gates:
     """Run a recurrent layer of Keras and return the values of its gates.
 
     Args:
@@ -29,9 +44,6 @@ def gate_values(
         mask: bool[B, T], True on real steps; None: all are.
         state: what it starts from, [B, H] each; empty: 0.
         backwards: whether the last step is read first.
-
-    Returns:
-        float32[T, B, H] by gate, in the order of reading, and bool[T, B], True on real steps.
     """
     kernel, recurrent, bias = weights
     steps = np.swapaxes(np.asarray(inputs, np.float32), 0, 1)
@@ -40,18 +52,20 @@ def gate_values(
         steps, real = steps[::-1], real[::-1]
     before, within = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))
     projected = steps @ kernel + before
-    width = recurrent.shape[0]
-    hidden = np.zeros((steps.shape[1], width), np.float32)
-    now = [np.asarray(part, np.float32) for part in state] or [hidden, hidden]
+    zero = np.zeros((steps.shape[1], recurrent.shape[0]), np.float32)
+    now = [np.asarray(part, np.float32) for part in state] or [zero, zero]
     step = {"lstm": _lstm, "gru": _gru, "simple": _simple}[cell]
     kept: list[list[np.ndarray]] = [[] for _ in GATES[cell]]
+    hidden: list[np.ndarray] = []
     for number, row in enumerate(projected):
         values, new = step(row, now[0] @ recurrent + within, now)
         for place, value in enumerate(values):
             kept[place].append(value)
         there = real[number][:, None]
         now = [np.where(there, one, old) for one, old in zip(new, now, strict=False)]
-    return {name: np.stack(kept[place]) for place, name in enumerate(GATES[cell])}, real
+        hidden.append(now[0])
+    values = {name: np.stack(kept[place]) for place, name in enumerate(GATES[cell])}
+    return Gates(values, real, np.stack(hidden))
 
 
 _Step = tuple[list[np.ndarray], list[np.ndarray]]  # values of gates, and the state after

@@ -48,7 +48,9 @@ def saturation(model: keras.Model, inputs: Any) -> dict[str, dict[str, float]]:
     The layers are called as in validation, and their gates computed anew from their inputs. Layers
     of other kinds, and those whose gates are not the usual ones, are left out.
     """
+    order = {id(variable): place for place, variable in enumerate(model.variables)}
     layers = [layer for layer in model._flatten_layers() if _usual(layer)]
+    layers.sort(key=lambda layer: order.get(id(layer.cell.kernel), len(order)))
     names = readable_names([layer.path for layer in layers])
     with _weights_kept(model), ExitStack() as recorders:
         seen = [recorders.enter_context(_recorded(layer)) for layer in layers]
@@ -57,8 +59,8 @@ def saturation(model: keras.Model, inputs: Any) -> dict[str, dict[str, float]]:
     found = {}
     for name, layer, calls in zip(names, layers, seen, strict=True):
         if calls:  # a layer that is called step by step is seen in its first call
-            values, mask = gate_values(KINDS[type(layer)], _weights(layer), **calls[0])
-            found[name] = saturated_shares(values, mask)
+            gates = gate_values(KINDS[type(layer)], _weights(layer), **calls[0])
+            found[name] = saturated_shares(gates.values, gates.real)
     return found
 
 

@@ -91,7 +91,7 @@ def test_gates_by_hand():
     # One unit: gates read the input alone, so what they are is the sigmoid of it.
     kernel = np.array([[1.0, -1.0, 0.0, 2.0]], "f")
     inputs = np.array([[[4.0], [0.0], [9.0]]], "f")
-    values, real = gate_values(
+    values, real, _ = gate_values(
         "lstm", [kernel, np.zeros((1, 4), "f"), np.zeros(4, "f")], inputs=inputs,
         mask=np.array([[True, True, False]]),
     )  # fmt: skip
