@@ -61,7 +61,7 @@ def _require_tensorflow() -> None:
 
 
 def _show(results: Results, page: object) -> None:
-    table = Table(title="longest length solved, in steps", title_justify="left")
+    table = Table(title="longest solved", title_justify="left")
     table.add_column("cell")
     for name in results.options.problems:
         table.add_column(name, justify="right")

@@ -60,7 +60,7 @@ CONTESTANTS: dict[str, Contestant] = {
     ),
     "simple-norm": Contestant(
         {"cell": "simple", "norm_preserving": 1.0},
-        "tanh, trained to keep the norm of gradients (Pascanu et al., 2013)",
+        "tanh, trained to keep the norm of gradients, 50 steps at a time (Pascanu et al., 2013)",
         *(0, ":", "D"),
         gated=False,
         learning_rate=0.004,

@@ -27,6 +27,7 @@ class MemoryLabOptions:
     cells: tuple[CellName, ...] = (
         "simple",
         "simple-identity",
+        "simple-norm",
         "gru",
         "mingru",
         "lstm",
