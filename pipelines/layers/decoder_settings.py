@@ -35,8 +35,9 @@ def check_settings(name: str, settings: dict[str, Any]) -> None:
         settings: its constructor's arguments.
 
     Raises:
-        ConfigError: a setting is out of range, one needs attention and there is none, or the
-            recurrence would read both what it attends to and what it attended to.
+        ConfigError: a setting is out of range, one needs attention and there is none, the
+            recurrence would read both what it attends to and what it attended to, or its
+            regulariser could not act.
     """
     for option, known in _CHOICES.items():
         require(settings[option] in known, option, settings[option], ", ".join(known))
@@ -48,6 +49,13 @@ def check_settings(name: str, settings: dict[str, Any]) -> None:
             f"decoder {name!r}: got input_feeding=True with order='bahdanau', expected one of the "
             "two, as in that order the recurrence reads what attention finds already; set "
             "input_feeding=False or order='luong'"
+        )
+    weight = settings["stack"].get("norm_preserving", 0.0)
+    if weight and loops(settings["order"], settings["input_feeding"]):
+        raise ConfigError(
+            f"decoder {name!r}: got norm_preserving={weight} with steps computed one after "
+            "another, expected 0, as the regulariser needs the gradients of all steps at once; set "
+            "norm_preserving=0.0, or input_feeding=False and order='luong'"
         )
     if settings["attention"] != "none":
         return

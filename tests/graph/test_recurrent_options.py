@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
+from pipelines.errors import ConfigError
 from pipelines.language import model as language
 from pipelines.language.language_config import LanguageModelConfig
 from pipelines.layers.attention_decoder import AttentionDecoder
@@ -119,3 +120,10 @@ def test_a_decoder_may_start_from_an_image_alone():
     found = decoder(TOKENS, summary=drawn(2, 6), training=True)["logits"]
     assert found.shape == (2, 4, 9)
     assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("mode", [{"input_feeding": True}, {"order": "bahdanau"}])
+def test_a_regulariser_that_cannot_act_is_refused(mode):
+    stack = {"cell": "simple", "norm_preserving": 0.5}
+    with pytest.raises(ConfigError, match="got norm_preserving=0.5.*set norm_preserving=0.0, or"):
+        AttentionDecoder(9, embedding_size=4, stack=stack, **mode)
