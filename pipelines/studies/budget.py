@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import keras
 
 MOST_UNITS = 1 << 14
+TABLES = ("/embeddings", "/vectors")  # how the variables of Embedding and SummedEmbedding end
 TOLERANCE = 0.01  # of the budget: near enough to stop looking
 
 
@@ -21,7 +22,7 @@ def trained_weights(learner: keras.Model) -> int:
     return sum(
         math.prod(variable.shape)
         for variable in learner.trainable_variables
-        if not variable.path.endswith("/embeddings")
+        if not variable.path.endswith(TABLES)
     )
 
 

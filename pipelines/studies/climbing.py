@@ -59,6 +59,12 @@ def doubled(start: int, most: int) -> Iterator[int]:
         start *= 2
 
 
+def most_runs(options: LadderOptions) -> int:
+    """Return how many trainings there are if validation gains on every rung."""
+    wider = len(list(doubled(options.study_start, options.study_most_units)))
+    return (wider + len(list(doubled(2, options.study_most_depth)))) * options.study_seeds
+
+
 def climb(desk: Desk, options: LadderOptions, clock: Clock) -> Ladder:
     """Train rungs of more units, then of more layers, while validation gains.
 
@@ -116,6 +122,7 @@ def ladder(
     name = f"studies/ladder-{task.name}"
     with new_version(folders, name) as folder:
         desk = open_desk("ladder", task, source, options, folders=folders, stages=stages)
-        clock = Clock(stages.console, None, desk.quality())
+        left = "left if all rungs are climbed, more as runs of larger models take longer"
+        clock = Clock(stages.console, most_runs(options), desk.quality(), left=left)
         write_ladder(folder, desk, clock.quality, climb(desk, options, clock))
     return latest_version(folders, name)

@@ -192,12 +192,15 @@ class Clock:
 
     Args:
         console: told.
-        total: runs of the study; None if nobody knows.
+        total: runs of the study.
         quality: what runs are judged by.
+        left: ends the words on how long the others will take.
     """
 
-    def __init__(self, console: Console, total: int | None, quality: Quality) -> None:
-        self._console, self._total, self.quality = console, total, quality
+    def __init__(
+        self, console: Console, total: int, quality: Quality, *, left: str = "left"
+    ) -> None:
+        self._console, self._total, self.quality, self._left_words = console, total, quality, left
         self._done = self._timed = 0
         self._seconds = 0.0
 
@@ -218,7 +221,7 @@ class Clock:
         self._console.print(f"  {name}: left out: {reason}", highlight=False, soft_wrap=True)
 
     def _line(self, name: str, found: Found, known: bool) -> str:
-        of = f"/{self._total}" if self._total else ""
+        of = f"/{self._total}"
         if "failure" in found:
             return f"  run {self._done}{of}  {name}: left out: {found['failure']}"
         value = f"validation {self.quality.name} {number(found['valid'])}"
@@ -226,7 +229,7 @@ class Clock:
         return f"  run {self._done}{of}  {name}: {value}, {cost}{self._left()}"
 
     def _left(self) -> str:
-        if self._total is None or not self._timed or self._done >= self._total:
+        if not self._timed or self._done >= self._total:
             return ""
         left = (self._total - self._done) * self._seconds / self._timed
-        return f"; about {duration(left)} left"
+        return f"; about {duration(left)} {self._left_words}"
