@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from pipelines.evaluation import wording
 from pipelines.evaluation.plots import FAINT, INK, SERIES, Plot
@@ -16,7 +16,9 @@ from pipelines.gradients.judging import LARGE_UPDATE, SATURATED, SMALL_UPDATE, r
 from pipelines.gradients.records import EpochGradients, mean
 
 MOST_LAYERS = 8  # in a figure: as many as four colours in two styles tell apart
+EPOCHS_ENOUGH = 4
 GOOD_UPDATE = 1e-3  # of the weights, a rule of thumb (Karpathy, CS231n)
+FEW_DECADES = 50.0  # from end to end of an axis that needs more labels than those of decades
 DASHED = (0, (4, 3))
 Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]  # places and values, by name
 
@@ -86,6 +88,9 @@ def _norm_figure(epochs: Sequence[EpochGradients], clip_norm: float) -> Figure:
 
 def _clipped_figure(epochs: Sequence[EpochGradients]) -> Figure:
     places, shares = _curve(epochs, "clipped")
+    if len(epochs) >= EPOCHS_ENOUGH:  # for a curve of their means
+        places = [float(epoch.epoch) for epoch in epochs]
+        shares = [epoch.clipped_share for epoch in epochs]
     with Plot() as plot:
         (axes,) = plot.axes
         axes.plot(places, shares, color=SERIES[0])
@@ -167,6 +172,10 @@ def _positive(values: Sequence[float]) -> list[float]:
 
 def _finish(axes: Axes, label: str) -> None:
     axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axes.yaxis.set_minor_formatter("{x:g}" if high < FEW_DECADES * low else NullFormatter())
     axes.set(xlabel="epoch", ylabel=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -176,13 +185,13 @@ def _layer_table(epochs: Sequence[EpochGradients]) -> Table:
     for name, curve in epochs[-1].layers.items():
         first = epochs[0].layers.get(name, curve)
         pairs = ((first.norms, curve.norms), (first.updates, curve.updates))
-        values = [mean(part) for pair in pairs for part in pair]
-        rows.append([name, *(f"{value:.2g}" for value in values)])
+        rows.append([name, *(f"{mean(one):.1g} to {mean(other):.1g}" for one, other in pairs)])
     frozen = any(epoch.frozen for epoch in epochs)
     return Table(
-        columns=["layer", "norm, first epoch", "last", "update / weights, first epoch", "last"],
+        columns=["layer", "gradient norm", "update / weights"],
         rows=rows,
-        caption="Every layer, the lowest first: means over the steps that were looked at."
+        caption="Every layer, the lowest first: means of the first epoch and of the last, over the "
+        "steps that were looked at."
         + (" Some layers were frozen in some epochs: their gradients are 0." if frozen else ""),
     )
 

@@ -126,10 +126,20 @@ def _saturated(last: EpochGradients) -> Iterator[Remark]:
     for name, gates in last.gates.items():
         for gate, share in gates.items():
             # A forget gate that stays open is how an LSTM remembers.
-            if share > MOST_SATURATED and gate != "forget open":
-                yield Remark(
-                    f"saturated {gate}", name, last.epoch,
-                    f"{name} is saturated: {share:.0%} of its values of {gate!r} are beyond "
-                    f"{SATURATED[0]} or {SATURATED[1]} after epoch {last.epoch}, where gradients "
-                    "are nearly 0; lower --learning-rate, or use --layer-norm",
-                )  # fmt: skip
+            if share <= MOST_SATURATED or gate == "forget open":
+                continue
+            yield Remark(
+                f"saturated {gate}", name, last.epoch,
+                f"{name} is saturated: {share:.0%} of the values of its {_side(gate)} after epoch "
+                f"{last.epoch}, where gradients are nearly 0; lower --learning-rate, or use "
+                "--layer-norm",
+            )  # fmt: skip
+
+
+def _side(gate: str) -> str:
+    """Say in words what "input shut" and the like mean."""
+    name, state = gate.split()
+    if name == "tanh":
+        return f"tanh units are beyond {SATURATED[1]} to either side"
+    bound = f"below {SATURATED[0]}" if state == "shut" else f"above {SATURATED[1]}"
+    return f"{name} gate are {bound}"

@@ -22,7 +22,7 @@ from pipelines.row_updates import summed_rows, trained_by_rows
 
 POINTS = 40  # of the curves of an epoch
 SAMPLES = 20  # steps of an epoch in which layers are looked at
-FEWEST_BETWEEN = 10  # steps from one sample to the next at least
+FEWEST_BETWEEN = 25  # steps from one sample to the next at least
 Pair = tuple[Any, Any]  # a gradient and its variable
 
 
