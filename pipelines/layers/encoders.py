@@ -176,7 +176,7 @@ class LayeredEncoder(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class DenseEncoder(LayeredEncoder):
-    """Rectified dense layers that see one step each: pooled over steps, a bag of embeddings.
+    """Dense tanh layers that see one step each: pooled over steps, a bag of embeddings.
 
     Iyyer et al. (2015) average the embeddings first, and put the layers on the average; here they
     stand before it, so that steps keep an output each, for taggers too.
@@ -190,7 +190,7 @@ class DenseEncoder(LayeredEncoder):
         """Make a dense layer."""
         initial = keras.initializers.GlorotUniform(self.seed_of(number))
         units = self.output_width(number)
-        return keras.layers.Dense(units, activation="relu", kernel_initializer=initial)
+        return keras.layers.Dense(units, activation="tanh", kernel_initializer=initial)
 
     def output_width(self, number: int) -> int:
         """Return the units of layer `number`."""

@@ -11,7 +11,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="pipelines")
 class NgramDetectors(keras.layers.Layer):
-    """Rectified linear detectors of n-grams, of several widths side by side.
+    """Detectors of n-grams of several widths side by side: products, biases and tanh.
 
     Maps float[B, T, D] to float[B, T, units × len(widths)]; beyond the ends all is 0.
 
@@ -77,7 +77,8 @@ class NgramDetectors(keras.layers.Layer):
             parts = ops.split(self._products(padded, filters), len(group), axis=-1)
             pairs = zip(parts, group, strict=True)
             found.append(sum(part[:, before + o : (o - after) or None] for part, o in pairs))
-        return ops.relu(ops.concatenate(found, axis=-1) + self.biases)
+        # Bounded like recurrent states: one learning rate and one clipping norm then suit both.
+        return ops.tanh(ops.concatenate(found, axis=-1) + self.biases)
 
     @staticmethod
     def _products(padded: Any, filters: Any) -> Any:

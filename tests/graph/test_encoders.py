@@ -31,7 +31,7 @@ def detected(inputs, filters, biases, reach):
             for matrix, offset in zip(matrices, offsets, strict=True):
                 if 0 <= step + offset < len(inputs):
                     found[step, number * units :][:units] += inputs[step + offset] @ matrix
-    return np.maximum(found + biases, 0)
+    return np.tanh(found + biases)
 
 
 REACH = {
@@ -91,13 +91,13 @@ def test_dense_layers_see_one_step_and_causal_ones_no_later_one():
     assert len(seen) > 3  # two layers, the upper with steps left out
 
 
-def test_dense_layers_are_rectified_products():
+def test_dense_layers_are_products_and_tanh():
     encoder = DenseEncoder(layer_units=(4, 2), seed=3)
     inputs, _ = padded([4])
     found = numpy(encoder(inputs))
     expected = inputs
     for kernel, bias in zip(*[iter(encoder.get_weights())] * 2, strict=True):
-        expected = np.maximum(expected @ kernel + bias, 0)
+        expected = np.tanh(expected @ kernel + bias)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
