@@ -64,8 +64,8 @@ def gate_values(
         there = real[number][:, None]
         now = [np.where(there, one, old) for one, old in zip(new, now, strict=False)]
         hidden.append(now[0])
-    values = {name: np.stack(kept[place]) for place, name in enumerate(GATES[cell])}
-    return Gates(values, real, np.stack(hidden))
+    by_gate = {name: np.stack(kept[place]) for place, name in enumerate(GATES[cell])}
+    return Gates(by_gate, real, np.stack(hidden))
 
 
 _Step = tuple[list[np.ndarray], list[np.ndarray]]  # values of gates, and the state after
