@@ -7,6 +7,7 @@ colour vision (Tol, 2021, "Colour schemes", bright) and seen on light and dark p
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -104,6 +105,29 @@ def strips_chart(strips: Strips, classes: Sequence[str], order: Sequence[int]) -
         return compact(plot.svg())
 
 
+def labels_picture(strips: Sequence[Strips], classes: Sequence[str], form: str) -> bytes:
+    """Draw labels without anything to compare them with, one stream above the other.
+
+    Args:
+        strips: streams whose `gold` is what is drawn.
+        classes: names of the codes.
+        form: "png", "svg" or "pdf".
+    """
+    counts = sum(np.bincount(each.gold, minlength=len(classes)) for each in strips)
+    rank = {int(code): place for place, code in enumerate(np.argsort(-np.asarray(counts)))}
+    buffer, height = io.BytesIO(), 0.4 + 1.1 * len(strips)
+    with Plot(rows=[1] * len(strips), height=height) as plot:
+        plot.canvas.set_size_inches(WIDE_INCHES, height)
+        for axes, each in zip(plot.axes, strips, strict=True):
+            columns, every = thinned([each.gold])
+            _strip(axes, columns[0], 0.0, every, rank)
+            _names(axes, segments_of(each.gold), classes, len(each.gold))
+            _axes(axes, each, 1, first="label")
+        plot.axes[0].set_xlim(0, max(len(each.gold) for each in strips))
+        plot.canvas.savefig(buffer, format=form, dpi=150, facecolor="white")
+    return buffer.getvalue()
+
+
 def legend_chart(classes: Sequence[str], order: Sequence[int]) -> Markup:
     """Draw the names of the classes beside their colours, the frequent ones first."""
     shown = list(order)[:MOST_NAMED]
@@ -187,9 +211,9 @@ def _names(axes: Axes, gold: Segments, classes: Sequence[str], frames: int) -> N
             axes.text(middle, _STRIP + 0.12, literal(short), ha="center", va="bottom", fontsize=8)
 
 
-def _axes(axes: Axes, strips: Strips, rows: int) -> None:
+def _axes(axes: Axes, strips: Strips, rows: int, first: str = "gold") -> None:
     step, rate = _STRIP + _MARK + _GAP, strips.rate
-    names = ["gold", *(literal(name, 28) for name in strips.systems)]
+    names = [first, *(literal(name, 28) for name in strips.systems)]
     axes.set_yticks([_STRIP / 2 - step * row for row in range(rows)], names)
     axes.set_ylim(-step * (rows - 1) - _MARK - 0.3, _STRIP + 1.1)
     axes.set_xlim(0, len(strips.gold))

@@ -32,7 +32,8 @@ def build(config: FrameConfig, artifacts: FrameArtifacts, *, portable: bool = Fa
 
     Inputs: "signal" float32[B, T, K] in the channels' own units, NaN where missing, and "frames"
     int32[B], how many frames of a row are real. Output: scores float32[B, T, 1 + C]; id 0 is
-    padding and is never an answer, and scores beyond the end of a row are 0. `portable` leaves out cuDNN kernels.
+    padding and is never an answer, and scores beyond the end of a row are 0. `portable` leaves out
+    cuDNN kernels.
     """
     signal = keras.Input((None, len(artifacts.channels)), name="signal")
     frames = keras.Input((), dtype="int32", name="frames")

@@ -15,10 +15,12 @@ import numpy as np
 from pipelines.datasets.frames import read_streams_to_label
 from pipelines.datasets.frames_streams import FrameOptions, FrameRows, FrameStream
 from pipelines.errors import ConfigError, DataError
+from pipelines.evaluation.pictures import picture_format, require_picture, write_picture
 from pipelines.export.loading import load_served
 from pipelines.frames.artifacts import FrameArtifacts
 from pipelines.frames.predict_options import FramesOptions
 
+MOST_DRAWN = 12  # streams of a picture
 MISSING = {"", "na", "nan", "null", "?"}
 
 
@@ -51,6 +53,8 @@ def predict(version: Path, options: FramesOptions) -> int:
     artifacts = FrameArtifacts.load(version / "assets.extra")
     if options.stream:
         return _follow(version, artifacts, options)
+    if options.plot is not None:
+        require_picture(options.plot, option="--plot", example="labels.png")
     reading = FrameOptions(
         stream_column=options.stream_column, time_column=options.time_column, rate=artifacts.rate
     )
@@ -60,10 +64,20 @@ def predict(version: Path, options: FramesOptions) -> int:
     write = _write_segments if options.segments else _write_frames
     write(sys.stdout, rows, found)
     if options.plot is not None:
-        from pipelines.evaluation.frame_figures import plot_labels
-
-        plot_labels(options.plot, rows, [labels for labels, _ in found], artifacts.classes)
+        _draw(options.plot, rows, [labels for labels, _ in found], artifacts.classes)
     return 0
+
+
+def _draw(path: Path, rows: FrameRows, found: Sequence[np.ndarray], classes: Sequence[str]) -> None:
+    """Draw the labels of the first streams over time."""
+    from pipelines.evaluation.frame_figures import Strips, labels_picture
+
+    code = {label: place for place, label in enumerate(classes)}
+    drawn = [
+        Strips(stream.name, np.array([code[label] for label in labels]), {}, rows.rate)
+        for stream, labels in zip(rows[:MOST_DRAWN], found, strict=False)
+    ]
+    write_picture(path, labels_picture(drawn, classes, picture_format(path)))
 
 
 def _labelled(model: Any, stream: FrameStream) -> tuple[np.ndarray, np.ndarray]:
