@@ -92,8 +92,10 @@ def _reading(
             continue
         name = entry.combination.name
         gap = quality.sign * (mean_of(entry.values("test")).value - middle)
-        side = "better" if gap > 0 else "worse"
-        words = f"{name} ({side} by {wording.number(abs(gap))}, {wording.p_value(against[name])})"
+        side = (
+            f"{'better' if gap > 0 else 'worse'} by {wording.number(abs(gap))}" if gap else "equal"
+        )
+        words = f"{name} ({side}, {wording.p_value(against[name])})"
         (clear if is_clear(against[name]) else unclear).append(words)
     kept = best.combination.name
     parts = [
@@ -186,7 +188,7 @@ def _method(desk: Desk, quality: Quality, budget: int, best: Compared) -> str:
         f"Quality is {quality_words(quality)}: the value by which training chooses its epoch on "
         "the validation split, here measured once on the test split, with the weights of that "
         "epoch, in memory. It is that of the trained network; what a task fits by other means, "
-        "and how the exported model scores, is in the report of `make train`.\n\n"
+        "and how the exported model scores, is in the report of make train.\n\n"
         f"The budget of {budget:,} weights counts all that training changes but the embedding "
         "tables, which are the same in every network: recurrent or other encoder layers, and "
         "the layers that read their states. --units was chosen to come nearest to it; the table "

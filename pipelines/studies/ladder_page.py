@@ -67,7 +67,7 @@ def _answer(climbed: Ladder, quality: Quality) -> str:
     values = [rung.values("valid") for rung in (*climbed.wider, *climbed.deeper[1:])]
     spread = noise(values)
     parts = [
-        f"Take `--units {chosen.units} --depth {chosen.depth}`. The validation value is "
+        f"Take --units {chosen.units} --depth {chosen.depth}. The validation value is "
         f"{wording.number(mean_of(chosen.values('valid')).value)}; at {largest.units} units and "
         f"one layer it is {wording.number(mean_of(largest.values('valid')).value)}.",
         _ending(climbed),
