@@ -105,23 +105,23 @@ def predict(task: Task[Any, Any], options: PredictOptions) -> int:
 
 def compare_cells(task: Task[Any, Any], options: CompareCellsOptions) -> int:
     """Train cells, encoders and depths at equal size, and write the page that compares them."""
-    from pipelines.studies import compare
+    from pipelines.studies.compare import compare_cells as study
 
-    return _study(compare.compare_cells, task, options)
+    return _study(study, task, options)
 
 
 def ladder(task: Task[Any, Any], options: LadderOptions) -> int:
     """Train ever larger models, and write the page that says how big one should be."""
-    from pipelines.studies import climbing
+    from pipelines.studies.climbing import ladder as study
 
-    return _study(climbing.ladder, task, options)
+    return _study(study, task, options)
 
 
 def gradients(task: Task[Any, Any], options: GradientsOptions) -> int:
     """Follow gradients back through time, and write the page that shows how far they reach."""
-    from pipelines.studies import reach
+    from pipelines.studies.reach import gradients as study
 
-    return _study(reach.gradients, task, options)
+    return _study(study, task, options)
 
 
 def _study(study: Callable[..., Path], task: Task[Any, Any], options: StudyOptions) -> int:
