@@ -40,6 +40,8 @@ def readable(name: str) -> str:
     name, colon, rest = name.partition(":")
     if share := re.fullmatch(r"(coverage|width)_(\d+)", name):
         words = f"{share[1]} of the {share[2]} % interval"
+    elif overlap := re.fullmatch(r"f1_(\d+)", name):
+        words = f"F1@{overlap[1]}"
     else:
         parts = _HYPHENATED.sub(lambda found: found[1].replace("_", "-"), name).split("_")
         words = " ".join(_NAMES.get(part, part) for part in parts)

@@ -24,8 +24,10 @@ class FrameConfig(RunConfig, FrameOptions):
     batch_tokens: int = 8_192
     learning_rate: float = 3e-3
     cell: Cell = "gru"
-    input_dropout: float = 0.3
+    input_dropout: float = 0.4
     weight_decay: float = 0.01
+    weight_average: float = 0.98
+    clip_norm: float = 5.0
 
     causal: bool = False
     """Label a frame from the frames up to it: the exported model then also reads a stream frame by
@@ -37,19 +39,19 @@ class FrameConfig(RunConfig, FrameOptions):
     """Frames of a training window; streams to be labelled may be of any length."""
     windows_per_epoch: int = 256
     """Training windows drawn anew for every epoch; they begin at every quarter of a window."""
-    output_dropout: float = 0.3
+    output_dropout: float = 0.4
     """Share of the values of a state dropped before the last layer."""
     label_smoothing: float = 0.0
     """Share of the wanted distribution that is spread evenly over all classes."""
-    turn: float = 20.0
+    turn: float = 25.0
     """Training windows are seen as by a sensor turned by up to this many degrees, where channels
     are named as axes (ax ay az, gyro_x gyro_y gyro_z); 0: as they are."""
     mirror: tuple[str, ...] = AUTO
     """Channels that change their sign when the device is worn on the other side of the body; half
     of the training windows are seen so. auto: those a built-in set is known for, else none."""
-    gain: float = 0.1
+    gain: float = 0.15
     """Every channel of a training window is scaled by up to this share."""
-    noise: float = 0.05
+    noise: float = 0.1
     """Deviation of the noise added in training, as a share of each channel's own."""
 
     def __post_init__(self) -> None:
