@@ -31,9 +31,9 @@ class NormPreservingRNN(keras.layers.SimpleRNN):
 
         dOmega_t/dW = 2 (r_t - 1) (p_t / |p_t|)' (d_t / |e_t|).
 
-    All of it is known only on the way back, so it is added to W's gradient there; the loss that is
-    shown does not contain it. Omega is the same for any multiple of E: the weight is relative
-    to E as it is scaled.
+    All of it is known only on the way back, so it is added to W's gradient there: what is shown as
+    the loss does not contain it, clipping sees it. Omega is the same for any multiple of E, and the
+    weight therefore relative to how E is scaled.
 
     Weights and everything outside of training are those of `keras.layers.SimpleRNN`, whose
     further arguments it takes.
@@ -94,7 +94,9 @@ class NormPreservingRNN(keras.layers.SimpleRNN):
         cell, dtype = self.cell, self.compute_dtype
         read = ops.matmul(sequences, ops.cast(cell.kernel, dtype))
         read = read if cell.bias is None else read + ops.cast(cell.bias, dtype)
-        real = ops.ones_like(read[..., 0]) if mask is None else ops.cast(mask, dtype)
+        real = (
+            ops.ones_like(read[..., 0]) if mask is None else ops.cast(ops.cast(mask, "bool"), dtype)
+        )
         if self.go_backwards:
             read, real = ops.flip(read, axis=1), ops.flip(real, axis=1)
         states = ops.cast(
