@@ -92,6 +92,7 @@ class Frames(Task[FrameStream, FramesConfig]):
             _rows(splits.train),
             window=config.window,
             patch=config.patch,
+            stretch=config.stretch,
             mirror=config.mirrored(splits.card.source),
         )
 

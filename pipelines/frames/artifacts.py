@@ -70,7 +70,12 @@ class FrameArtifacts:
 
 
 def fit_frame_artifacts(
-    train: FrameRows, *, window: int, patch: int, mirror: Sequence[str] = ()
+    train: FrameRows,
+    *,
+    window: int,
+    patch: int,
+    stretch: float = 0.0,
+    mirror: Sequence[str] = (),
 ) -> FrameArtifacts:
     """Learn the scale of every channel from the training streams.
 
@@ -78,6 +83,7 @@ def fit_frame_artifacts(
         train: the training streams.
         window: most frames of a training window.
         patch: frames of a step; windows are whole steps.
+        stretch: by which share training streams are played faster and slower.
         mirror: channels whose sign a mirrored movement changes.
 
     Raises:
@@ -95,7 +101,7 @@ def fit_frame_artifacts(
         mirror=tuple(train.channels.index(name) for name in mirror),
         missing=bool(any(np.isnan(stream.values).any() for stream in train)),
         rate=train.rate,
-        settings={"window": window // patch * patch, "patch": patch},
+        settings={"window": window // patch * patch, "patch": patch, "stretch": stretch},
     )
 
 

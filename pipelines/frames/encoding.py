@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipelines.corpus import Chunk, Ragged, Windows
-from pipelines.datasets.frames_streams import FrameRows, FrameStream
+from pipelines.datasets.frames_streams import FrameRows
 from pipelines.frames.artifacts import FrameArtifacts
 
 OVERLAP = 4  # training windows begin at every fourth part of a window
@@ -20,7 +20,7 @@ def encode_streams(rows: FrameRows, artifacts: FrameArtifacts, *, whole: bool) -
         rows: the streams.
         artifacts: classes and the length of a window.
         whole: a row is a stream; else it is a window of one, and "frames" says how many of its
-            frames are real.
+            frames are real. Windows are cut at the stream's own speed, and faster and slower.
     """
     ids = {label: place for place, label in enumerate(artifacts.classes, 1)}
     for stream in rows:
@@ -34,16 +34,20 @@ def encode_streams(rows: FrameRows, artifacts: FrameArtifacts, *, whole: bool) -
                 "frames": length.astype(np.int32),
             }
         else:
-            yield _windows(stream, targets, int(artifacts.settings["window"]))
+            stretch = float(artifacts.settings["stretch"])
+            for speed in (1.0, 1.0 - stretch, 1.0 + stretch)[: 3 if stretch else 1]:
+                read = np.arange(0, len(targets), speed).astype(np.int64)
+                window = int(artifacts.settings["window"])
+                yield _windows(stream.values[read], targets[read], window)
 
 
-def _windows(stream: FrameStream, targets: np.ndarray, window: int) -> Chunk:
+def _windows(values: np.ndarray, targets: np.ndarray, window: int) -> Chunk:
     count = len(targets)
     starts = np.arange(0, max(1, count - window + 1), max(1, window // OVERLAP))
     if count > window and starts[-1] != count - window:  # the last frames are learned from too
         starts = np.append(starts, count - window)
     lacking = max(0, window - count)
-    signal = np.pad(stream.values, [(0, lacking), (0, 0)])
+    signal = np.pad(values, [(0, lacking), (0, 0)])
     return {
         "signal": Windows(signal, starts, window),
         "target": Windows(np.pad(targets, (0, lacking)), starts, window),

@@ -20,7 +20,7 @@ class FrameConfig(RunConfig, FrameOptions):
     """Settings of a recurrent frame labeller."""
 
     epochs: int = 30
-    patience: int = 8
+    patience: int = 15
     batch_tokens: int = 8_192
     learning_rate: float = 3e-3
     cell: Cell = "gru"
@@ -32,7 +32,7 @@ class FrameConfig(RunConfig, FrameOptions):
     causal: bool = False
     """Label a frame from the frames up to it: the exported model then also reads a stream frame by
     frame, by its signature `step`. The recurrent stack reads forward."""
-    patch: int = 5
+    patch: int = 25
     """Frames that the recurrent stack reads as one step; a causal model's labels are as of the
     last whole step."""
     window: int = 1_000
@@ -49,6 +49,8 @@ class FrameConfig(RunConfig, FrameOptions):
     mirror: tuple[str, ...] = AUTO
     """Channels that change their sign when the device is worn on the other side of the body; half
     of the training windows are seen so. auto: those a built-in set is known for, else none."""
+    stretch: float = 0.15
+    """Training streams are also played faster and slower by this share; 0: as they are."""
     gain: float = 0.15
     """Every channel of a training window is scaled by up to this share."""
     noise: float = 0.1
@@ -61,7 +63,7 @@ class FrameConfig(RunConfig, FrameOptions):
         for name in ("patch", "window", "windows_per_epoch"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         require(self.window >= 2 * self.patch, "window", self.window, "two times --patch or more")
-        for name in ("output_dropout", "label_smoothing", "gain"):
+        for name in ("output_dropout", "label_smoothing", "stretch", "gain"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         require(0 <= self.turn <= 180, "turn", self.turn, "from 0 to 180 degrees")
         require(self.noise >= 0, "noise", self.noise, "0 or more")

@@ -47,9 +47,9 @@ def build(config: FrameConfig, artifacts: FrameArtifacts, *, portable: bool = Fa
     # Whatever fills a row up, in a batch or a request, looks the same to its last patch.
     real = RealSteps(name="real")(scaled, frames)[..., None]
     scaled = ops.where(real, scaled, 0.0)
-    patches = PatchEmbedding(
-        config.sizes[0] * config.directions, size=config.patch, seed=config.seed, name="patches"
-    )(scaled)
+    patches = PatchEmbedding(config.sizes[0], size=config.patch, seed=config.seed, name="patches")(
+        scaled
+    )
     mask = RealSteps(config.patch, name="real_patches")(patches, frames)
     states = _stack(config, portable=portable)(patches, mask=mask)
     spread = StatesOfFrames(config.patch, causal=config.causal, name="of_frames")(states, signal)

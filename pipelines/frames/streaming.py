@@ -51,7 +51,7 @@ class StreamReader:
         scaled = self._scaling(frame)
         waiting = ops.concatenate([waiting[:, 1:], scaled[:, None]], axis=1)
         full = ops.equal(count + 1, self._size)
-        patch = self._patches.dense(ops.reshape(waiting, (-1, self._size * scaled.shape[-1])))
+        patch = self._patches.embed(waiting[:, None])[:, 0]
         output, after = self.stack.step(patch, before)
         after = [_chosen(full, new, old) for new, old in zip(after, before, strict=True)]
         said = _chosen(full, output, said)

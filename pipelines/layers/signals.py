@@ -185,11 +185,14 @@ class RealSteps(keras.layers.Layer):
 class PatchEmbedding(keras.layers.Layer):
     """A vector of every `size` frames that follow one another.
 
-    Maps float[B, T, K] to float[B, ceil(T / size), units]: the frames of a patch side by side
-    through one dense layer. A last patch that is not full is filled up with 0.
+    Maps float[B, T, K] to float[B, ceil(T / size), 2 × units]: the frames of a patch side by side
+    through one dense layer, and each channel's mean, deviation and mean step from frame to frame
+    (the last two as logarithms) through another. What tells movements apart is often how strong
+    they are, which a layer of sums can hardly learn from few recordings. A last patch that is not
+    full is filled up with 0.
 
     Args:
-        units: width of a vector.
+        units: width of each half of a vector.
         size: frames of a patch.
         seed: of the weights.
     """
@@ -197,12 +200,18 @@ class PatchEmbedding(keras.layers.Layer):
     def __init__(self, units: int, *, size: int, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.settings: dict[str, Any] = {"units": units, "size": size, "seed": seed}
-        initial = keras.initializers.GlorotUniform(seed)
-        self.dense = keras.layers.Dense(units, "relu", kernel_initializer=initial, name="dense")
+        self.shape_layer, self.strength_layer = (
+            keras.layers.Dense(
+                units, "relu", kernel_initializer=keras.initializers.GlorotUniform(seed), name=name
+            )
+            for name in ("shape", "strength")
+        )
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Create the weights."""
-        self.dense.build((None, None, input_shape[-1] * self.settings["size"]))
+        width = input_shape[-1]
+        self.shape_layer.build((None, None, width * self.settings["size"]))
+        self.strength_layer.build((None, None, 3 * width))
         self.built = True
 
     def call(self, signal: Any) -> Any:
@@ -210,13 +219,24 @@ class PatchEmbedding(keras.layers.Layer):
         size, width = self.settings["size"], signal.shape[-1]
         padded = ops.pad(signal, [(0, 0), (0, size - 1), (0, 0)])
         count = ops.shape(padded)[1] // size
-        return self.dense(ops.reshape(padded[:, : count * size], (-1, count, size * width)))
+        return self.embed(ops.reshape(padded[:, : count * size], (-1, count, size, width)))
+
+    def embed(self, patches: Any) -> Any:
+        """Return the vectors of patches float[B, N, size, K]."""
+        size, width = patches.shape[-2:]
+        mean = ops.mean(patches, axis=-2)
+        spread = ops.sqrt(ops.mean((patches - mean[..., None, :]) ** 2, axis=-2) + 1e-4)
+        steps = ops.abs(patches[..., 1:, :] - patches[..., :-1, :])
+        step = ops.sum(steps, axis=-2) / max(1, size - 1)
+        strength = ops.concatenate([mean, ops.log(spread + 0.05), ops.log(step + 0.02)], axis=-1)
+        flat = ops.reshape(patches, (-1, ops.shape(patches)[1], size * width))
+        return ops.concatenate([self.shape_layer(flat), self.strength_layer(strength)], axis=-1)
 
     def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return [B, patches, units]."""
+        """Return [B, patches, 2 × units]."""
         rows, frames, _ = input_shape
         count = None if frames is None else -(-frames // self.settings["size"])
-        return (rows, count, self.settings["units"])
+        return (rows, count, 2 * self.settings["units"])
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

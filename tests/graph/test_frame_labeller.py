@@ -34,7 +34,7 @@ def artifacts_of(**changes):
     kept = FrameArtifacts(
         channels=CHANNELS, classes=CLASSES, mean=(0.0, 1.0, -1.0, 5.0), spread=(1.0, 2.0, 1.0, 3.0),
         triples=((0, 1, 2),), mirror=(0, 3), missing=True, rate=50.0,
-        settings={"window": 12, "patch": 3},
+        settings={"window": 12, "patch": 3, "stretch": 0.0},
     )  # fmt: skip
     return replace(kept, **changes)
 
@@ -131,7 +131,7 @@ def test_axes_of_a_channel_are_found_among_letters_of_other_words():
 
 @pytest.mark.parametrize(("frames", "starts"), [(30, [0, 3, 6, 9, 12, 15, 18]), (7, [0])])
 def test_windows_cover_every_frame_and_say_how_many_are_real(frames, starts):
-    artifacts = artifacts_of(settings={"window": 12, "patch": 3})
+    artifacts = artifacts_of(settings={"window": 12, "patch": 3, "stretch": 0.0})
     (chunk,) = encode_streams(rows_of(frames), artifacts, whole=False)
     assert chunk["signal"].starts.tolist() == starts
     assert len(chunk["signal"].values) >= starts[-1] + 12
@@ -162,9 +162,27 @@ def test_a_patch_sees_its_frames_side_by_side():
     layer = PatchEmbedding(3, size=4, seed=1)
     signal = drawn(2, 10, 3)[..., 2:]
     found = layer(signal)
-    kernel, bias = (np.array(weight) for weight in layer.weights)
-    filled = np.pad(signal, [(0, 0), (0, 2), (0, 0)]).reshape(2, 3, 8)
-    np.testing.assert_allclose(found, np.maximum(filled @ kernel + bias, 0), atol=1e-5)
+    filled = np.pad(signal, [(0, 0), (0, 2), (0, 0)]).reshape(2, 3, 4, 2)
+    spread = np.sqrt(filled.var(axis=2) + 1e-4)
+    step = np.abs(np.diff(filled, axis=2)).mean(axis=2)
+    strength = [filled.mean(axis=2), np.log(spread + 0.05), np.log(step + 0.02)]
+    read = [filled.reshape(2, 3, 8), np.concatenate(strength, axis=-1)]
+    weights = [np.array(weight) for weight in layer.weights]
+    for part, kernel, bias, seen in zip(
+        read, weights[::2], weights[1::2], (found[..., :3], found[..., 3:]), strict=True
+    ):
+        np.testing.assert_allclose(seen, np.maximum(part @ kernel + bias, 0), atol=1e-5)
+
+
+def test_training_streams_are_also_played_faster_and_slower():
+    artifacts = artifacts_of(settings={"window": 12, "patch": 3, "stretch": 0.5})
+    rows = rows_of(30)
+    plain, slower, faster = encode_streams(rows, artifacts, whole=False)
+    np.testing.assert_array_equal(plain["signal"].values, rows[0].values)
+    np.testing.assert_array_equal(slower["signal"].values, np.repeat(rows[0].values, 2, axis=0))
+    np.testing.assert_array_equal(
+        faster["target"].values[:20], plain["target"].values[[int(1.5 * i) for i in range(20)]]
+    )
 
 
 def test_missing_values_become_the_mean_and_are_told_of():
