@@ -41,7 +41,7 @@ class FrameConfig(RunConfig, FrameOptions):
     """Training windows drawn anew for every epoch; they begin at every quarter of a window."""
     output_dropout: float = 0.4
     """Share of the values of a state dropped before the last layer."""
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.1
     """Share of the wanted distribution that is spread evenly over all classes."""
     turn: float = 25.0
     """Training windows are seen as by a sensor turned by up to this many degrees, where channels

@@ -200,7 +200,7 @@ def frames(folder):
         phase = 0.0
         for _ in range(4):
             label, speed = rng.choice([("walk", 0.3), ("run", 1.1)])
-            for _ in range(rng.randint(15, 25)):
+            for _ in range(3 * rng.randint(5, 8)):  # whole patches, which can be told apart
                 phase += speed
                 values = math.sin(phase) + rng.gauss(0, 0.1), math.cos(phase) + rng.gauss(0, 0.1)
                 lines.append(f"s{subject},{values[0]:.4f},{values[1]:.4f},{label}")
@@ -209,7 +209,8 @@ def frames(folder):
     return str(path)
 
 
-LABELLER = {**TINY, "stream_column": "subject", "window": 24, "patch": 3, "causal": True}
+LABELLER = {**TINY, "stream_column": "subject", "window": 24, "patch": 3, "causal": True,
+            "stretch": 0.0}  # fmt: skip
 SAMPLES = {
     "captioning": (captioning, CAPTIONER),
     "forecasting": (forecasting, FORECASTER),

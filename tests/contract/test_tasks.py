@@ -57,6 +57,7 @@ def test_32_rows_are_overfitted(case):
         "variational_dropout": 0.0, "word_dropout": 0.0, "output_dropout": 0.0,
         "decoder_dropout": 0.0, "rare_dropout": 0.0, "decoder_units": 64, "label_smoothing": 0.0,
         "memory_dropout": 0.0, "augmentation": False, "word_loss": 0.0,
+        "turn": 0.0, "gain": 0.0, "noise": 0.0, "causal": False,
     }  # fmt: skip
     known = {field.name for field in dataclasses.fields(case.task().config)}
     task, model = fresh_model(
