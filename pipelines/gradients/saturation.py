@@ -13,10 +13,16 @@ import numpy as np
 from pipelines.batching import Batches
 from pipelines.gradients.gates import gate_values, saturated_shares
 from pipelines.gradients.naming import readable_names
+from pipelines.layers.cells.norm_preserving import NormPreservingRNN
 
 ROWS = 32
 COST = 0.02  # most seconds of looking, as a share of those of training
-KINDS = {keras.layers.LSTM: "lstm", keras.layers.GRU: "gru", keras.layers.SimpleRNN: "simple"}
+KINDS = {
+    keras.layers.LSTM: "lstm",
+    keras.layers.GRU: "gru",
+    keras.layers.SimpleRNN: "simple",
+    NormPreservingRNN: "simple",
+}
 
 
 class SaturationProbe:

@@ -12,6 +12,7 @@ from pipelines.corpus import Ragged, write_corpus
 from pipelines.errors import TrainingError
 from pipelines.gradients.gates import gate_values
 from pipelines.gradients.saturation import saturation
+from pipelines.layers.cells.norm_preserving import NormPreservingRNN
 from pipelines.training import Objective, Trainer
 
 ROWS, BAD_ROW = 240, 200
@@ -117,6 +118,14 @@ def test_gates_are_those_the_layer_has(cell):
     gates = gate_values(cell, weights, inputs=sequences, mask=mask, backwards=True)
     np.testing.assert_allclose(np.swapaxes(gates.hidden, 0, 1), expected, atol=1e-5)
     assert gates.real.sum() == 6
+
+
+def test_a_norm_preserving_layer_is_looked_at_as_the_simple_one_it_is():
+    inputs = keras.Input((None, 3))
+    model = keras.Model(inputs, NormPreservingRNN(2, 1.0, return_sequences=True)(inputs))
+    found = saturation(model, np.full((2, 3, 3), 50.0, "f"))
+    (shares,) = found.values()
+    assert max(shares.values()) >= 0.5
 
 
 def test_looking_at_gates_puts_everything_back():
