@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from pipelines.corpus import Chunk, Ragged, Windows
 from pipelines.datasets.frames_streams import FrameRows
 from pipelines.frames.artifacts import FrameArtifacts
 
-OVERLAP = 4  # training windows begin at every fourth part of a window
+PLACES = 5  # of a patch, at which training windows begin: else the same frames always meet in one
 
 
 def encode_streams(rows: FrameRows, artifacts: FrameArtifacts, *, whole: bool) -> Iterator[Chunk]:
@@ -37,13 +38,12 @@ def encode_streams(rows: FrameRows, artifacts: FrameArtifacts, *, whole: bool) -
             stretch = float(artifacts.settings["stretch"])
             for speed in (1.0, 1.0 - stretch, 1.0 + stretch)[: 3 if stretch else 1]:
                 read = np.arange(0, len(targets), speed).astype(np.int64)
-                window = int(artifacts.settings["window"])
-                yield _windows(stream.values[read], targets[read], window)
+                yield _windows(stream.values[read], targets[read], artifacts.settings)
 
 
-def _windows(values: np.ndarray, targets: np.ndarray, window: int) -> Chunk:
-    count = len(targets)
-    starts = np.arange(0, max(1, count - window + 1), max(1, window // OVERLAP))
+def _windows(values: np.ndarray, targets: np.ndarray, settings: Mapping[str, Any]) -> Chunk:
+    count, window = len(targets), int(settings["window"])
+    starts = np.arange(0, max(1, count - window + 1), max(1, int(settings["patch"]) // PLACES))
     if count > window and starts[-1] != count - window:  # the last frames are learned from too
         starts = np.append(starts, count - window)
     lacking = max(0, window - count)

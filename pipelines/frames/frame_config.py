@@ -38,12 +38,12 @@ class FrameConfig(RunConfig, FrameOptions):
     window: int = 1_000
     """Frames of a training window; streams to be labelled may be of any length."""
     windows_per_epoch: int = 256
-    """Training windows drawn anew for every epoch; they begin at every quarter of a window."""
+    """Training windows drawn anew for every epoch; they begin at every fifth of a patch."""
     output_dropout: float = 0.4
     """Share of the values of a state dropped before the last layer."""
     label_smoothing: float = 0.1
     """Share of the wanted distribution that is spread evenly over all classes."""
-    turn: float = 25.0
+    turn: float = 20.0
     """Training windows are seen as by a sensor turned by up to this many degrees, where channels
     are named as axes (ax ay az, gyro_x gyro_y gyro_z); 0: as they are."""
     mirror: tuple[str, ...] = AUTO
