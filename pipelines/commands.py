@@ -58,7 +58,7 @@ def train(task: Task[Any, Any], options: TrainOptions) -> int:
     console = Console(file=sys.stderr)
     logging.basicConfig(format="%(levelname)s  %(message)s")
     # Word vectors found, long tuning, what was chosen on the validation split.
-    for talkative in ("text", "evaluation.tag_baselines", "captioning.banking"):
+    for talkative in ("text", "evaluation.tag_baselines", "captioning.banking", "frames"):
         logging.getLogger(f"pipelines.{talkative}").setLevel(logging.INFO)
     with console.status("loading TensorFlow"):
         import_quietly("tensorflow", "keras")

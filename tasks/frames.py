@@ -1,6 +1,6 @@
 """Frame labelling: a sensor's stream goes in, a label for every frame comes out.
 
-    signal -> scaled -> patches of frames -> recurrent stack -> states of frames -> labels
+    signal -> scaled -> patches of frames -> recurrent stack -> scores -> labels that last
 
 With --causal a frame is labelled from the frames up to it, and the exported model also reads a
 stream one frame at a time.
@@ -114,6 +114,19 @@ class Frames(Task[FrameStream, FramesConfig]):
         from pipelines.frames import labeller
 
         return labeller.build(self.config, artifacts, portable=portable)
+
+    def training_model(self, model: keras.Model) -> keras.Model:
+        """Return the model without what makes labels last."""
+        from pipelines.frames import labeller
+
+        return labeller.learner(model, self.config)
+
+    def calibrate(self, model: keras.Model, prepared: Prepared) -> None:
+        """Choose on the validation streams how long labels last."""
+        from pipelines.frames import labeller
+
+        corpus = prepared.corpora["valid"]
+        labeller.fit_lasting(model, self.batches(corpus, model), self.config)
 
     def objective(self, model: keras.Model, artifacts: FrameArtifacts) -> Objective:
         """Return the loss of a frame; the share of validation frames told rightly chooses."""

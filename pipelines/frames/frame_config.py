@@ -41,6 +41,9 @@ class FrameConfig(RunConfig, FrameOptions):
     """Training windows drawn anew for every epoch; they begin at every fifth of a patch."""
     output_dropout: float = 0.4
     """Share of the values of a state dropped before the last layer."""
+    lasting: bool = True
+    """Labels last: how much a change costs is chosen on the validation streams, and the label of a
+    frame is the likeliest given the steps around it (of a causal model, those before)."""
     label_smoothing: float = 0.1
     """Share of the wanted distribution that is spread evenly over all classes."""
     turn: float = 20.0

@@ -46,15 +46,15 @@ class FrameServing:
     def _serve(self, signal: tf.Tensor, frames: tf.Tensor) -> dict[str, tf.Tensor]:
         scores = self.model([signal, frames], training=False)
         real = tf.sequence_mask(frames, tf.shape(signal)[1])
-        labels, confidence = self._read(scores)
+        labels, confidence = self._read(scores[..., 1:])  # id 0 is padding
         return {
             "labels": tf.where(real, labels, ""),
             "confidence": tf.where(real, confidence, 0.0),
         }
 
     def _read(self, scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the likeliest class and its probability, of scores [..., 1 + C]."""
-        known = tf.nn.softmax(scores[..., 1:])  # id 0 is padding
+        """Return the likeliest class and its probability, of scores [..., C]."""
+        known = tf.nn.softmax(scores)
         best = tf.argmax(known, axis=-1, output_type=tf.int32)
         return tf.gather(self._labels, best + 1), tf.reduce_max(known, axis=-1)
 

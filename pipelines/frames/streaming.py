@@ -1,7 +1,7 @@
 """A causal frame labeller, one frame at a time: T steps equal one run over T frames.
 
 The state of a stream is a flat list of tensors: the frames of the patch that is not yet complete,
-how many they are, the state of the recurrent stack, and what its top layer last said.
+how many they are, the state of the recurrent stack, and what is known of the label.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ class StreamReader:
     """
 
     def __init__(self, model: keras.Model) -> None:
-        names = ("scaling", "patches", "stack", "scores")
-        self._scaling, self._patches, self.stack, self._scores = map(model.get_layer, names)
+        names = ("scaling", "patches", "stack", "scores", "persistence")
+        self._scaling, self._patches, self.stack, self._scores, self._lasting = map(
+            model.get_layer, names
+        )
         self._size = self._patches.settings["size"]
 
     @property
     def state_specs(self) -> list[tuple[tuple[int, ...], str]]:
         """Return shape, without the first axis, and type of every tensor of a state."""
-        widths = [*self.stack.state_sizes, self.stack.width]
+        widths = [*self.stack.state_sizes, self._scores.units - 1]
         waiting = (self._size, self._scaling.width)
         return [(waiting, "float32"), ((), "int32"), *(((size,), "float32") for size in widths)]
 
@@ -45,18 +47,18 @@ class StreamReader:
             state: the state before.
 
         Returns:
-            scores float32[B, 1 + C] and the state after.
+            log-probabilities float32[B, C], up to a constant, and the state after.
         """
-        waiting, count, *before, said = state
+        waiting, count, *before, known = state
         scaled = self._scaling(frame)
         waiting = ops.concatenate([waiting[:, 1:], scaled[:, None]], axis=1)
         full = ops.equal(count + 1, self._size)
         patch = self._patches.embed(waiting[:, None])[:, 0]
         output, after = self.stack.step(patch, before)
         after = [_chosen(full, new, old) for new, old in zip(after, before, strict=True)]
-        said = _chosen(full, output, said)
+        known = _chosen(full, self._lasting.advance(known, self._scores(output)), known)
         count = ops.where(full, 0, count + 1)
-        return self._scores(said), [waiting, count, *after, said]
+        return known, [waiting, count, *after, known]
 
 
 def _chosen(full: Any, new: Any, old: Any) -> Any:
