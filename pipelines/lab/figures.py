@@ -105,7 +105,7 @@ def _line(
         linestyle=drawn.dashes,
         marker=drawn.marker if points else "",
         label=cell if label else None,
-        clip_on=False,
+        clip_on=not points,  # a curve may dive far below 0; a point at the edge is whole
     )
 
 
