@@ -54,7 +54,7 @@ class FrameConfig(RunConfig, FrameOptions):
     of the training windows are seen so. auto: those a built-in set is known for, else none."""
     stretch: float = 0.15
     """Training streams are also played faster and slower by this share; 0: as they are."""
-    gain: float = 0.15
+    gain: float = 0.4
     """Every channel of a training window is scaled by up to this share."""
     noise: float = 0.1
     """Deviation of the noise added in training, as a share of each channel's own."""
