@@ -45,6 +45,7 @@ class JaxProcess:
     def close(self):
         self._process.stdin.close()
         self._process.wait()
+        self._process.stdout.close()
 
 
 def run_script(script, arguments):

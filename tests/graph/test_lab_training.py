@@ -30,7 +30,7 @@ def options(**changes):
     return MemoryLabOptions(**given | changes)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "sru"])
+@pytest.mark.parametrize("cell", ["sru"])
 def test_gradients_of_segments_are_those_of_the_whole(cell):
     length = 117
     learner = working.make_learner(Job(length, "copy", cell, 1), options())
