@@ -96,7 +96,10 @@ def fit_lasting(model: keras.Model, batches: Batches, config: FrameConfig) -> No
     rows, ends = [], np.cumsum(targets.lengths)
     for values, end, length in zip(found, ends, targets.lengths, strict=True):
         labels = targets.values[end - length : end][middle :: config.patch]
-        rows.append((values[: len(labels)], labels))
+        if len(labels):  # a stream may be shorter than half a patch
+            rows.append((values[: len(labels)], labels))
+    if not rows:
+        return
     likelihood = fit_persistence(model.get_layer("persistence"), rows)
     layer = model.get_layer("persistence")
     _log.info(

@@ -7,7 +7,11 @@ import pytest
 from scipy.special import log_softmax, logsumexp
 
 from pipelines.layers.crf import NEVER
-from pipelines.layers.label_persistence import LabelPersistence, fit_persistence
+from pipelines.layers.label_persistence import (
+    LabelPersistence,
+    fit_persistence,
+    sequence_likelihood,
+)
 
 CLASSES, COST, SHARPNESS = 3, 1.3, 0.6
 
@@ -42,6 +46,16 @@ def test_posteriors_are_sums_over_all_sequences(causal):
         for step in range(length):
             expected = slow(scores[row], step, step if causal else length - 1)
             np.testing.assert_allclose(found[row, step, 1:], expected, atol=1e-4)
+
+
+def test_a_sequence_is_as_likely_as_its_share_of_all_sequences():
+    said = log_softmax(np.random.default_rng(3).normal(size=(5, CLASSES)), axis=-1)
+    paths = list(itertools.product(range(CLASSES), repeat=5))
+    found = [sequence_likelihood(said, np.array(path), SHARPNESS, COST) for path in paths]
+    np.testing.assert_allclose(logsumexp(found), 0, atol=1e-9)
+    flat, busy = (found[paths.index(path)] for path in ((0,) * 5, (0, 1, 0, 1, 0)))
+    gain = SHARPNESS * (said[[1, 3], 0] - said[[1, 3], 1]).sum()
+    assert flat - busy == pytest.approx(4 * COST + gain)
 
 
 def test_at_the_start_no_probability_is_changed():
