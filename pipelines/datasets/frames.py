@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +20,7 @@ from pipelines.datasets.frames_split import distinct, place_streams
 from pipelines.datasets.frames_streams import FrameOptions, FrameRows, FrameStream
 from pipelines.datasets.package_index import Progress
 from pipelines.datasets.splits import DataCard, Splits
+from pipelines.datasets.standard_input import as_file
 from pipelines.datasets.storage import DataFolders
 from pipelines.errors import DataError
 
@@ -131,28 +128,12 @@ def read_streams_to_label(
         DataError: a channel is missing, or a cell cannot be read.
     """
     wanted = Wanted(options, tuple(channels), labelled=False)
-    with _as_file(str(path)) as file:
-        found = find_frames(file, folders=DataFolders())
+    with as_file(str(path)) as file:
+        found = find_frames(str(file), folders=DataFolders())
         read = read_found(found, wanted)
     for note in read.notes:
         _log.info("%s: %s", path, note)
     return rows_of(read, options)
-
-
-@contextmanager
-def _as_file(path: str) -> Iterator[str]:
-    """Give a path; standard input is kept in a temporary file, and named in errors."""
-    if path != "-":
-        yield path
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        kept = Path(folder) / "standard-input.csv"
-        with kept.open("wb") as stream:
-            shutil.copyfileobj(sys.stdin.buffer, stream)
-        try:
-            yield str(kept)
-        except DataError as error:
-            raise DataError(str(error).replace(str(kept), "standard input")) from None
 
 
 def _facts(rows: FrameRows, read: ReadFrames, options: FrameOptions) -> tuple[str, ...]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,8 @@ import numpy as np
 
 from pipelines.datasets.series import Window, WindowRows
 from pipelines.datasets.series_options import SeriesOptions
-from pipelines.errors import ConfigError, DataError
+from pipelines.datasets.standard_input import as_file
+from pipelines.errors import ConfigError
 from pipelines.evaluation.forecasting_metrics import at_level
 from pipelines.export.loading import load_served
 from pipelines.padding import concatenate_padded
@@ -51,7 +49,7 @@ def predict_table(artifacts: SeriesArtifacts, version: Path, options: ForecastOp
     if options.plot is not None:
         require_picture(options.plot)
     reading = artifacts.reading(SeriesOptions())
-    with _as_file(options.file) as path:
+    with as_file(options.file) as path:
         rows = recent_windows(path, artifacts.layout, reading)
     outputs = _served(rows, version)
     every = outputs["quantiles"]
@@ -61,22 +59,6 @@ def predict_table(artifacts: SeriesArtifacts, version: Path, options: ForecastOp
     if options.plot is not None:
         plot_forecasts(options.plot, rows, outputs, artifacts.levels)
     return 0
-
-
-@contextmanager
-def _as_file(file: str) -> Iterator[Path]:
-    """Give the path of a table; standard input is kept in a temporary file, and named in errors."""
-    if file != "-":
-        yield Path(file).expanduser()
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        kept = Path(folder) / "standard-input.csv"
-        with kept.open("wb") as stream:
-            shutil.copyfileobj(sys.stdin.buffer, stream)
-        try:
-            yield kept
-        except DataError as error:
-            raise DataError(str(error).replace(str(kept), "standard input")) from None
 
 
 def _served(rows: WindowRows, version: Path) -> dict[str, np.ndarray]:
