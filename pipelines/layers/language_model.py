@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from pipelines.layers.match_memory import MatchMemory
+from pipelines.layers.match_memory import Matches, MatchMemory
 from pipelines.layers.ngram_connections import NgramConnections
 from pipelines.layers.recurrent import RecurrentStack
 from pipelines.layers.token_input import TokenInput
@@ -163,7 +163,12 @@ class LanguageModel(keras.layers.Layer):
         """Read one token a row, int32[B]: logits float32[B, V] and the state after."""
         past, recurrent = self._split(state)
         states, after = self.stack.step(self.input_layer.step(tokens), recurrent)
-        logits = self.scores(tokens[:, None], states[:, None], state)[:, 0]
+        logits = self._logits(states, False)
+        if self.ngrams is not None:
+            logits = logits + self.ngrams.step(tokens, _last(past, self.ngrams.memory))[0]
+        if self.matches is not None:
+            found = self.matches.step(tokens, _last(past, self.matches.memory))
+            logits = self._mixed(logits, states, found)
         return logits, [*after, *self._remembered(tokens[:, None], past, None)]
 
     def scores(self, tokens: Any, states: Any, state: State, training: bool = False) -> Any:
@@ -182,6 +187,10 @@ class LanguageModel(keras.layers.Layer):
         if self.matches is None:
             return logits
         found = self.matches(tokens, _last(past, self.matches.memory))
+        return self._mixed(logits, states, found)
+
+    def _mixed(self, logits: Any, states: Any, found: Matches) -> Any:
+        """Return the scores [..., V] with what matches say believed as far as the gate tells."""
         believed = self.gate(ops.concatenate([states, found.counts], axis=-1))
         # Where nothing matches, nothing is believed.
         believed = believed * ops.sum(found.probability, axis=-1, keepdims=True)
@@ -211,7 +220,7 @@ class LanguageModel(keras.layers.Layer):
             return []
         joined = ops.concatenate([past, ops.cast(tokens, "int32")], axis=1)
         if mask is None:
-            kept = joined[:, ops.shape(tokens)[1] :]
+            kept = joined[:, tokens.shape[1] or ops.shape(tokens)[1] :]
             # Loops over a state need its static shape, which the slice has lost.
             return [ops.reshape(kept, (past.shape[0] or -1, self.memory))]
         read = ops.sum(ops.cast(mask, "int32"), axis=1)
@@ -228,4 +237,4 @@ class LanguageModel(keras.layers.Layer):
 
 
 def _last(past: Any, count: int) -> Any:
-    return past[:, past.shape[1] - count :]
+    return past if past.shape[1] == count else past[:, past.shape[1] - count :]

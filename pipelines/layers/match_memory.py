@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from pipelines.errors import require
@@ -97,8 +98,39 @@ class MatchMemory(keras.layers.Layer):
             weight *= self.base
         followed = ops.one_hot(joined[:, first + 1 :], self.vocabulary_size, dtype=votes.dtype)
         found = ops.matmul(votes, followed)
-        total = ops.maximum(ops.sum(found, axis=-1, keepdims=True), 1e-9)
-        return Matches(found / total, ops.stack(counts, axis=-1))
+        return Matches(_shares(found), ops.stack(counts, axis=-1))
+
+    def step(self, tokens: Any, before: Any) -> Matches:
+        """Return what the past says after one token a row, int32[B]: [B, V] and [B, N].
+
+        Few places match even at the lowest level: they are found by comparing tokens one by one,
+        and all else is done for them alone. Not for XLA, as their number is only known at run time.
+        """
+        rows, first = ops.shape(before)[0], self.levels[-1]
+        joined = ops.concatenate([before, ops.cast(tokens, before.dtype)[:, None]], axis=1)
+        now = joined[:, : -first - 1 : -1]
+        now = ops.where(now == 0, -1, now)  # padding matches nothing
+        same: Any = True
+        for back in range(self.levels[0]):
+            start = first - back
+            equal = joined[:, start : start + self.span] == now[:, back, None]
+            same = ops.logical_and(same, equal)
+        row, place = ops.nonzero(same)
+        # Of every such place: the token that followed, and those up to it, the last one first.
+        starts = (row * (self.memory + 1) + place)[:, None]
+        around = ops.take(ops.reshape(joined, (-1,)), starts + ops.arange(first + 1, 0, -1))
+        equal = ops.cast(around[:, 1:] == ops.take(now, row, axis=0), "int32")
+        length = ops.sum(ops.cumprod(equal, axis=1), axis=1)[:, None]
+        matching = ops.cast(length >= np.array(self.levels, "int32"), self.compute_dtype)
+        weights = [self.base**rank for rank in range(len(self.levels))]
+        gained = np.diff(weights, prepend=0.0).astype(self.compute_dtype)
+        bins = row * self.vocabulary_size + around[:, 0]
+        votes = ops.segment_sum(
+            ops.sum(matching * gained, axis=1), bins, rows * self.vocabulary_size
+        )
+        found = ops.reshape(votes, (-1, self.vocabulary_size))
+        counts = ops.log1p(ops.segment_sum(matching, row, rows))
+        return Matches(_shares(found), counts)
 
     def _allowed(self, steps: Any) -> Any:
         """Return which places each step may ask, float[T, H + T - 1]: the `span` before it."""
@@ -146,3 +178,8 @@ class MatchMemory(keras.layers.Layer):
             "levels": list(self.levels),
             "base": self.base,
         }
+
+
+def _shares(votes: Any) -> Any:
+    """Return votes [..., V] over their sum; 0 without any."""
+    return votes / ops.maximum(ops.sum(votes, axis=-1, keepdims=True), 1e-9)

@@ -43,6 +43,21 @@ def test_votes_and_counts_are_those_of_a_plain_search(levels, span):
         np.testing.assert_allclose(counts[place], wanted[1], atol=1e-5)
 
 
+@pytest.mark.parametrize("levels", [(1,), (2, 3), (2, 3, 4, 6)])
+def test_a_step_finds_what_a_window_finds_row_by_row(levels):
+    memory = MatchMemory(12, SIZE, levels=levels)
+    tokens = np.random.default_rng(2).integers(1, SIZE, (3, 30)).astype("int32")
+    tokens[0] = np.tile([1, 2], 15)  # many places match
+    tokens[1, 5:9] = 0
+    before = memory.start(3)
+    for place in range(tokens.shape[1]):
+        stepped = memory.step(tokens[:, place], before)
+        window = memory(tokens[:, place : place + 1], before)
+        for one, other in zip(stepped, window, strict=True):
+            np.testing.assert_array_equal(one, np.array(other)[:, 0])
+        before = memory.remember(tokens[:, place : place + 1], before)
+
+
 def test_rows_do_not_vote_for_one_another_and_padding_matches_nothing():
     memory = MatchMemory(10, SIZE, levels=(1, 2))
     tokens = np.array([[1, 2, 1, 2], [1, 3, 0, 0]], np.int32)
