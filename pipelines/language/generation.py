@@ -224,6 +224,7 @@ class Generation:
                 settings,
                 lambda number: tf.gather(drawn, number, axis=1)[:, None],
                 rows=rows,
+                scored=False,
             )
             lengths = decoded.lengths[:, 0]
             new = self._texts.write(

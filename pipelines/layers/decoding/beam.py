@@ -185,7 +185,7 @@ class _Search:
         """
         logits = ops.cast(out.logits, "float32")
         normalizer = ops.logsumexp(logits, axis=-1, keepdims=True)
-        values = constrained(logits, normalizer, beams.tokens, beams.number, self.settings)
+        values = constrained(logits, beams.tokens, beams.number, self.settings)
         each = min(self.width + 1, logits.shape[-1])
         values, tokens = ops.top_k(values, each)  # [B, K, C]
         gains = ops.minimum(values - normalizer, 0.0)

@@ -17,14 +17,11 @@ from pipelines.layers.decoding.settings import DecodingSettings
 from pipelines.text.vocabulary import PAD
 
 
-def constrained(
-    logits: Any, normalizer: Any, tokens: Any, step: Any, rules: DecodingSettings
-) -> Any:
+def constrained(logits: Any, tokens: Any, step: Any, rules: DecodingSettings) -> Any:
     """Return the logits to choose by; forbidden tokens are at `NEVER` or below.
 
     Args:
         logits: of the model, float32[B, K, V].
-        normalizer: log of the sum of their exponentials, float32[B, K, 1].
         tokens: of the hypotheses, int32[B, K, T], written up to `step`.
         step: number of tokens written, int32[].
         rules: the settings.
@@ -37,18 +34,17 @@ def constrained(
     if rules.repetition_penalty > 1:
         behind = ops.arange(ops.shape(tokens)[-1], dtype="int32") < step
         held = _marked(tokens, behind, size)
-        values = ops.where(held, _lowered(logits, normalizer, rules.repetition_penalty), logits)
+        values = ops.where(held, _lowered(logits, rules.repetition_penalty), logits)
     if rules.no_repeat_ngram:
         values = ops.where(_repeats(tokens, step, size, rules.no_repeat_ngram), NEVER, values)
     return values + _bans(size, step, rules)
 
 
-def discouraged(logits: Any, normalizer: Any, history: Any, factor: Any) -> Any:
+def discouraged(logits: Any, history: Any, factor: Any) -> Any:
     """Return the logits with those of the tokens of a history lowered, float32[B, K, V].
 
     Args:
         logits: of the model, float32[B, K, V].
-        normalizer: log of the sum of their exponentials, float32[B, K, 1].
         history: tokens written last, PAD where there are none, int32[B, K, H].
         factor: on the log-probabilities of those tokens, float32[B]; up to 1 does nothing.
     """
@@ -56,15 +52,14 @@ def discouraged(logits: Any, normalizer: Any, history: Any, factor: Any) -> Any:
 
     def lowered() -> Any:
         held = _marked(history, history != PAD, logits.shape[-1])
-        return ops.where(
-            ops.logical_and(held, factor > 1), _lowered(logits, normalizer, factor), logits
-        )
+        return ops.where(ops.logical_and(held, factor > 1), _lowered(logits, factor), logits)
 
     return ops.cond(ops.any(factor > 1), lowered, lambda: logits)
 
 
-def _lowered(logits: Any, normalizer: Any, factor: Any) -> Any:
+def _lowered(logits: Any, factor: Any) -> Any:
     """Multiply log-probabilities."""
+    normalizer = ops.logsumexp(logits, axis=-1, keepdims=True)
     return factor * (logits - normalizer) + normalizer
 
 

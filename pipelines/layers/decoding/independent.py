@@ -93,6 +93,7 @@ def sample_on(
     draw: Draw,
     *,
     rows: RowSettings,
+    scored: bool = True,
 ) -> tuple[Decoded, Ahead]:
     """Write hypotheses on, each row drawn as it asks, and give what they are written on from.
 
@@ -105,6 +106,8 @@ def sample_on(
         settings: what may be chosen.
         draw: gives each step's uniforms.
         rows: how each row is sampled.
+        scored: False leaves `log_probability` and `score` 0: a third of the work of a step that is
+            not the model's.
 
     Returns:
         the K hypotheses, without what was before them, and where they stand then.
@@ -123,7 +126,7 @@ def sample_on(
     def choose(logits: Any, number: Any) -> Any:
         return pick_by_row(logits, draw(number), rows)
 
-    walk = _decode(step, ahead, limits, settings, choose, rows=rows)
+    walk = _decode(step, ahead, limits, settings, choose, rows=rows, scored=scored)
     return _decoded(walk, settings), Ahead(walk.state, walk.last, walk.history)
 
 
@@ -141,8 +144,8 @@ class Walk(NamedTuple):
     tokens: Any  # int32[B, K, T]
     last: Any  # int32[B, K]
     history: Any  # int32[B, K, H], or () where none is kept
-    log_probability: Any  # float32[B, K], of the model
-    penalized: Any  # float32[B, K], with the repetition penalty
+    log_probability: Any  # float32[B, K], of the model; () where nobody asks
+    penalized: Any  # float32[B, K], with the repetition penalty; likewise
     lengths: Any  # int32[B, K]
     complete: Any  # bool[B, K]
     done: Any  # bool[B, K]
@@ -156,10 +159,11 @@ def _decode(
     choose: Choose,
     *,
     rows: RowSettings | None = None,
+    scored: bool = True,
 ) -> Walk:
     limits, longest = row_limits(limits, settings)
     last = ahead.last
-    none, zero = ops.zeros_like(last), ops.zeros_like(last, dtype="float32")
+    none, zero = ops.zeros_like(last), ops.zeros_like(last, dtype="float32") if scored else ()
     limits = limits[:, None]
     walk = Walk(
         number=ops.convert_to_tensor(0, "int32"),
@@ -181,8 +185,11 @@ def _decode(
 
 
 def _decoded(walk: Walk, settings: DecodingSettings) -> Decoded:
-    score = walk.penalized / length_divisor(walk.lengths, settings)
     tokens = within(walk.tokens, walk.lengths)
+    if isinstance(walk.penalized, tuple):
+        zero = ops.zeros_like(walk.lengths, dtype="float32")
+        return Decoded(tokens, walk.lengths, zero, zero, walk.complete)
+    score = walk.penalized / length_divisor(walk.lengths, settings)
     return Decoded(tokens, walk.lengths, walk.log_probability, score, walk.complete)
 
 
@@ -196,37 +203,57 @@ def _advance(
     rows: RowSettings | None,
 ) -> Walk:
     out = step(now.last, now.state)
-    logits = ops.cast(out.logits, "float32")
-    normalizer = ops.logsumexp(logits, axis=-1, keepdims=True)
-    values = logits
+    logits = values = ops.cast(out.logits, "float32")
     if rows is not None:
-        values = discouraged(logits, normalizer, now.history, rows.repetition_penalty)
-    values = constrained(values, normalizer, now.tokens, now.number, settings)
+        values = discouraged(logits, now.history, rows.repetition_penalty)
+    values = constrained(values, now.tokens, now.number, settings)
     new = choose(values, now.number)
-    value = _at(values, new)
     # Where nothing may follow, the hypothesis ends as one that is cut.
-    live = ops.logical_not(ops.logical_or(now.done, value <= NEVER / 2))
-    penalized = ops.minimum(value - normalizer[:, :, 0], 0.0)
-    plain = penalized
-    if settings.repetition_penalty > 1 or rows is not None:
-        plain = ops.minimum(_at(logits, new) - normalizer[:, :, 0], 0.0)
+    live = ops.logical_not(ops.logical_or(now.done, ops.max(values, axis=-1) <= NEVER / 2))
     complete = ops.logical_or(now.complete, ops.logical_and(live, new == settings.stop))
     ended = ops.logical_or(complete, now.number + 1 >= limits)
     after = Ahead(out.state, new, ())
     if rows is not None:
         after = _where_live(live, Ahead(*after[:2], _pushed(now.history, new)), now)
+    alike = settings.repetition_penalty <= 1 and rows is None
+    log_probability, penalized = _scored(now, logits, values, new, live, alike=alike)
     return Walk(
         number=now.number + 1,
         state=after.state,
         tokens=write(now.tokens, now.number, new),
         last=after.last,
         history=after.history,
-        log_probability=now.log_probability + ops.where(live, plain, 0.0),
-        penalized=now.penalized + ops.where(live, penalized, 0.0),
+        log_probability=log_probability,
+        penalized=penalized,
         lengths=now.lengths + ops.cast(live, "int32"),
         complete=complete,
         done=ops.logical_or(ended, ops.logical_not(live)),
     )
+
+
+def _scored(
+    now: Walk, logits: Any, values: Any, new: Any, live: Any, *, alike: bool
+) -> tuple[Any, Any]:
+    """Return both sums with the new tokens, float32[B, K] each; () where nobody asks.
+
+    Args:
+        now: the sums so far.
+        logits: of the model, float32[B, K, V].
+        values: those chosen by, float32[B, K, V].
+        new: the tokens chosen, int32[B, K].
+        live: which hypotheses go on, bool[B, K].
+        alike: whether both give the same to whatever may be chosen.
+    """
+    if isinstance(now.penalized, tuple):
+        return (), ()
+    normalizer = ops.logsumexp(logits, axis=-1)
+
+    def gained(scores: Any) -> Any:
+        return ops.where(live, ops.minimum(_at(scores, new) - normalizer, 0.0), 0.0)
+
+    penalized = gained(values)
+    plain = penalized if alike else gained(logits)
+    return now.log_probability + plain, now.penalized + penalized
 
 
 def _pushed(history: Any, new: Any) -> Any:
@@ -239,9 +266,12 @@ def _where_live(live: Any, after: Ahead, now: Walk) -> Ahead:
 
     def kept(new: Any, old: Any) -> Any:
         where = ops.expand_dims(live, tuple(range(2, len(old.shape))))
-        return ops.where(where, ops.cast(new, old.dtype), old)
+        return ops.where(where, new, old)
 
-    return tree.map_structure(kept, after, Ahead(now.state, now.last, now.history))
+    before = Ahead(now.state, now.last, now.history)
+    after = tree.map_structure(lambda new, old: ops.cast(new, old.dtype), after, before)
+    # Most steps end no text, and a state may be thousands of numbers.
+    return ops.cond(ops.all(live), lambda: after, lambda: tree.map_structure(kept, after, before))
 
 
 def _at(values: Any, tokens: Any) -> Any:

@@ -26,15 +26,20 @@ def pick_by_row(logits: Any, uniform: Any, rows: RowSettings) -> Any:
     limited = ops.logical_and(rows.top_k > 0, rows.top_k < size)
     cut = ops.logical_or(limited, rows.top_p < 1)[:, None]
     cut = ops.logical_and(cut, warm)
-    # A row that cuts nothing draws in the order of the vocabulary, as where no row does.
-    values = tempered(logits, ops.where(warm, rows.temperature[:, None], 1.0)[:, :, None])
-    whole = invert(ops.softmax(values, axis=-1), uniform)
-    drawn = ops.cond(
-        ops.any(cut),
-        lambda: ops.where(cut, _of_cut(values, uniform, rows), whole),
-        lambda: whole,
-    )
-    return ops.where(warm, drawn, ops.cast(ops.argmax(logits, axis=-1), "int32"))
+    best = ops.cast(ops.argmax(logits, axis=-1), "int32")
+
+    def draw() -> Any:
+        # A row that cuts nothing draws in the order of the vocabulary, as where no row does.
+        values = tempered(logits, ops.where(warm, rows.temperature[:, None], 1.0)[:, :, None])
+        whole = invert(ops.softmax(values, axis=-1), uniform)
+        drawn = ops.cond(
+            ops.any(cut),
+            lambda: ops.where(cut, _of_cut(values, uniform, rows), whole),
+            lambda: whole,
+        )
+        return ops.where(warm, drawn, best)
+
+    return ops.cond(ops.any(warm), draw, lambda: best)
 
 
 def _of_cut(logits: Any, uniform: Any, rows: RowSettings) -> Any:
