@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from common import ROOT, CommandFailed, measure, peak_mb, spread
+from pairing import OURS, interleave, print_times, verdict
 
 sys.path.insert(0, str(ROOT))
 
@@ -126,48 +128,49 @@ class FromPython:
         return write
 
 
-def writing(version: Path, repeats: int) -> bool:
+def writing(version: Path, repeats: int, *, quick: bool) -> bool:
     """Alternate the ways to write one text; print milliseconds a character, and ratios."""
     from pipelines.export.loading import load_served
 
     served, python = load_served(version), FromPython(version)
+    predict = f"predict, last {WINDOW}"
     slow = {
-        f"predict, last {WINDOW} characters": python.windows(
-            lambda tokens: python.model.predict(tokens, verbose=0)
-        ),
+        predict: python.windows(lambda tokens: python.model.predict(tokens, verbose=0)),
         f"predict_on_batch, last {WINDOW}": python.windows(python.model.predict_on_batch),
         "Python loop, eager step": python.steps(compiled=False),
     }
-    ours = "ours, exported graph"
     fast = {"Python loop, compiled step": python.steps(compiled=True)}
-    ways: dict[str, Write] = {ours: lambda length: asked(served, length)[0], **fast, **slow}
+    ways: dict[str, Write] = {OURS: lambda length: asked(served, length)[0], **fast, **slow}
     lengths = {name: SLOW if name in slow else COUNT for name in ways}
-    texts = {name: write(lengths[name]) for name, write in ways.items()}  # and warm up
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(repeats):
-        for name, write in ways.items():
-            seconds = _seconds(lambda write=write, name=name: write(lengths[name]))
-            found[name].append(1000 * seconds / lengths[name])
-    print(f"\nwriting one text of {COUNT} characters ({SLOW} the slow ways)", flush=True)
-    agreed = True
-    for name, each in found.items():
-        ratios = [other / own for other, own in zip(each, found[ours], strict=True)]
-        # As long as the window holds all that was read, it must not matter.
-        count = WINDOW - len(PROMPT) if "last" in name else lengths[name]
-        same = texts[name][:count] == texts[ours][:count]
-        agreed &= same
-        print(
-            f"  {name:34} {spread(each, '8.3f')} ms a character   "
-            f"time / ours {spread(ratios, '7.1f')}   {'same' if same else 'OTHER'} text",
-            flush=True,
-        )
+    print(f"\nwriting one text of {COUNT} characters ({SLOW} the slow ways), a character")
+    texts: dict[str, str] = {}
+    runs = {name: partial(_keep, texts, name, ways[name], lengths[name]) for name in ways}
+    times = interleave(runs, repeats)
+    for kind in (times.wall, times.cpu):
+        for name, each in kind.items():
+            kind[name] = [seconds / lengths[name] for seconds in each]
+    print_times(times)
+    # As long as the window holds all that was read, it must not matter.
+    counts = {name: WINDOW - len(PROMPT) if "last" in name else lengths[name] for name in ways}
+    others = [name for name in ways if texts[name][: counts[name]] != texts[OURS][: counts[name]]]
+    print(f"  other texts: {', '.join(others) or 'none'}")
+    verdict("stock predict per character, in ours", times.ratio(predict), 200, at_least=True)
+    several(served, 1 if quick else repeats)
+    return not others
+
+
+def several(served: Any, repeats: int) -> None:
+    """Print milliseconds a character of several texts written in one request."""
     print(f"\nwriting {COUNT} characters, several texts at once", flush=True)
     for rows in BATCHES:
         asked(served, 10, rows)
         each = [_seconds(lambda rows=rows: asked(served, COUNT, rows)) for _ in range(repeats)]
         per = [1000 * taken / COUNT / rows for taken in each]
         print(f"  {rows:3} texts: {spread(per, '8.3f')} ms a character", flush=True)
-    return agreed
+
+
+def _keep(texts: dict[str, str], name: str, write: Write, length: int) -> None:
+    texts[name] = write(length)
 
 
 def _seconds(work: Callable[[], Any]) -> float:
@@ -261,8 +264,11 @@ def main() -> int:
     parser.add_argument("--model", type=Path, help="an exported version")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--quick", action="store_true", help="writing alone, once")
     parser.add_argument("--write", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.quick:
+        options.only, options.repeats = ("writing",), 1
     if options.write:
         write_alone(options.model, options.write)
         return 0
@@ -273,7 +279,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         version = options.model or random_version(Path(name) / "1")
         if "writing" in options.only:
-            agreed = writing(version, options.repeats)
+            agreed = writing(version, options.repeats, quick=options.quick)
         if "long" in options.only:
             long_texts(version)
         if "training" in options.only:
