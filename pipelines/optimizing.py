@@ -10,6 +10,7 @@ from keras import ops
 
 from pipelines.config import RunConfig
 from pipelines.gradients.measuring import Monitored
+from pipelines.lazy_tables import LazyUpdates, forget_tables, lazy_table
 from pipelines.row_updates import RowUpdates, summed_rows
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class _Averaging(Monitored, RowUpdates):
         """Create the optimizer's variables."""
         if self.built:
             return
+        forget_tables(variables)
         super().build(variables)
         if self.triggered:
             unset = keras.initializers.Constant(-1)
@@ -102,10 +104,22 @@ class _Averaging(Monitored, RowUpdates):
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Decay a weight and then move it along its gradient."""
         if self.decay:
-            rate = ops.cast(learning_rate, variable.dtype)
-            rate = ops.where(_moves(gradient), rate, ops.zeros_like(rate))
+            rate = _decaying_rate(gradient, ops.cast(learning_rate, variable.dtype))
             self.assign_sub(variable, variable * ops.cast(self.decay, variable.dtype) * rate)
         super().update_step(gradient, variable, learning_rate)
+
+    def weight_kept(self, gradient: Any, learning_rate: Any) -> Any:
+        """Return the share of a weight that decay leaves in a step: float32[]."""
+        return 1.0 - _decaying_rate(gradient, learning_rate) * self.decay if self.decay else 1.0
+
+    def average_kept(self) -> Any:
+        """Return the share of an average that is left in a step: float32[]."""
+        if not self.triggered:
+            return ops.cast(ops.not_equal(self.iterations, 0), "float32") * self.ema_momentum
+        since = ops.convert_to_tensor(self.averaging_since)
+        steps = ops.convert_to_tensor(self.iterations) - since + 1
+        share = 1.0 / ops.cast(ops.maximum(steps, 1), "float32")
+        return 1.0 - ops.where(since < 0, 0.0, share)
 
     @property
     def averaging(self) -> bool:
@@ -120,16 +134,12 @@ class _Averaging(Monitored, RowUpdates):
         self.averaging_since.assign(ops.convert_to_numpy(self.iterations))
 
     def _update_model_variables_moving_average(self, variables: list[Any]) -> None:
-        if not self.triggered:
-            super()._update_model_variables_moving_average(variables)
-            return
-        since = ops.convert_to_tensor(self.averaging_since)
-        steps = ops.convert_to_tensor(self.iterations) - since + 1
-        share = ops.where(since < 0, 0.0, 1.0 / ops.cast(ops.maximum(steps, 1), "float32"))
+        kept = self.average_kept()
         averages = self._model_variables_moving_average
         for variable, average in zip(variables, averages, strict=True):
-            if average is not None:
-                average.assign(average + (variable - average) * ops.cast(share, average.dtype))
+            if average is not None and lazy_table(variable) is None:
+                share = ops.cast(kept, average.dtype)
+                average.assign(average * share + variable * (1.0 - share))
 
     def finalize_variable_values(self, variables: list[Any]) -> None:
         """Put the average in the place of the weights, if there is one."""
@@ -137,7 +147,7 @@ class _Averaging(Monitored, RowUpdates):
             super().finalize_variable_values(variables)
 
 
-class DecayedAdam(_Averaging, keras.optimizers.Adam):
+class DecayedAdam(LazyUpdates, _Averaging, keras.optimizers.Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter, 2019); see `_Averaging`.
 
     With `counted`, the correction for moments that start at zero counts the steps of each variable
@@ -161,15 +171,20 @@ class DecayedAdam(_Averaging, keras.optimizers.Adam):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Decay a weight and then move it along its gradient."""
-        if self.counted:
-            moved = self._moved[self._get_variable_index(variable)]
-            now = ops.convert_to_tensor(moved)
-            begun = ops.logical_or(now > 0, _moves(gradient))
-            self.assign_add(moved, ops.cast(begun, moved.dtype))
-            now = ops.maximum(ops.convert_to_tensor(moved), 1)
-            run = ops.convert_to_tensor(self.iterations) + 1
-            learning_rate = learning_rate * (self._correction(now) / self._correction(run))
-        super().update_step(gradient, variable, learning_rate)
+        rate = self.rate_of(gradient, variable, learning_rate)
+        super().update_step(gradient, variable, rate)
+
+    def rate_of(self, gradient: Any, variable: Any, learning_rate: Any) -> Any:
+        """Return a variable's learning rate in a step, from that of all; count its steps."""
+        if not self.counted:
+            return learning_rate
+        moved = self._moved[self._get_variable_index(variable)]
+        now = ops.convert_to_tensor(moved)
+        begun = ops.logical_or(now > 0, _moves(gradient))
+        self.assign_add(moved, ops.cast(begun, moved.dtype))
+        now = ops.maximum(ops.convert_to_tensor(moved), 1)
+        run = ops.convert_to_tensor(self.iterations) + 1
+        return learning_rate * (self._correction(now) / self._correction(run))
 
     def _correction(self, steps: Any) -> Any:
         """Return what Adam multiplies its rate by after so many steps (Kingma & Ba, 2015)."""
@@ -180,6 +195,10 @@ class DecayedAdam(_Averaging, keras.optimizers.Adam):
 
 class MomentumSGD(_Averaging, keras.optimizers.SGD):
     """Stochastic gradient descent, with momentum if wanted; see `_Averaging`."""
+
+
+def _decaying_rate(gradient: Any, rate: Any) -> Any:
+    return ops.where(_moves(gradient), rate, ops.zeros_like(rate))
 
 
 def _moves(gradient: Any) -> Any:

@@ -13,6 +13,8 @@ import keras
 import numpy as np
 
 from pipelines.errors import TrainingError
+from pipelines.lazy_tables import LazyUpdates
+from pipelines.optimizing import optimizer_of
 
 Weights = list[np.ndarray]
 _PLAIN = (
@@ -130,8 +132,10 @@ def snapshot_state(model: keras.Model) -> Weights:
 
 
 def snapshot_weights(model: keras.Model) -> Weights:
-    """Copy the model's weights."""
+    """Copy the model's weights, all rows of its tables up to date."""
     _settle(model)
+    if model.compiled and isinstance(optimizer_of(model), LazyUpdates):
+        optimizer_of(model).settle()
     return [np.array(value) for value in model.get_weights()]
 
 

@@ -18,11 +18,13 @@ import keras
 from keras import ops
 
 from pipelines.gradients.naming import layer_path, readable_names
+from pipelines.lazy_tables import lazy_table
 from pipelines.row_updates import summed_rows, trained_by_rows
 
 POINTS = 40  # of the curves of an epoch
 SAMPLES = 20  # steps of an epoch in which layers are looked at
 FEWEST_BETWEEN = 25  # steps from one sample to the next at least
+SAMPLED_ROWS = 4_096  # of a large table, to infer its norm from
 Pair = tuple[Any, Any]  # a gradient and its variable
 
 
@@ -101,7 +103,7 @@ class Monitored(keras.optimizers.Optimizer):
         step, bad = ops.unstack(ops.convert_to_tensor(self.place))
         good = ops.logical_and(finite, bad < 0)
         sampled = ops.logical_and(good, self._is_sampled(step))
-        before = _before(sampled, [variable for _, variable in measured])
+        before = _before(sampled, measured)
         self._update(good, super().apply, grads, trainable_variables)
         self._norm = None
         self._look(sampled, step, measured, squares, before)
@@ -120,12 +122,7 @@ class Monitored(keras.optimizers.Optimizer):
     def _clips(self, gradients: Sequence[Any], squares: Sequence[Any]) -> Any:
         """Tell whether the step will be clipped, bool[]; keep the norm that clipping goes by."""
         if self.global_clipnorm:
-            # In the words of Keras, which counts every reading of a row of a table by itself.
-            counted = [
-                ops.sum(ops.square(gradient)) if hasattr(gradient, "indices") else square
-                for gradient, square in zip(gradients, squares, strict=True)
-            ]
-            self._norm = ops.sqrt(ops.sum(ops.stack(counted)))
+            self._norm = _norm_of_readings(gradients, squares)
             return self._norm > self.global_clipnorm
         if self.clipvalue:
             values = [getattr(summed_rows(one), "values", one) for one in gradients]
@@ -133,12 +130,14 @@ class Monitored(keras.optimizers.Optimizer):
         return ops.convert_to_tensor(False)
 
     def _clip_gradients(self, grads: list[Any]) -> list[Any]:
-        if self._norm is None:
+        if not self.global_clipnorm:
             return super()._clip_gradients(grads)
-        limit, norm = self.global_clipnorm, self._norm
+        norm, limit = self._norm, self.global_clipnorm
+        if norm is None:
+            norm = _norm_of_readings(grads, [_square_sum(one) for one in grads])
         # As `clip_by_global_norm` of Keras, to the last bit.
         scale = limit * ops.minimum(1.0 / norm, 1.0 / limit) + (norm - norm)
-        return [gradient if gradient is None else gradient * scale for gradient in grads]
+        return [gradient if gradient is None else _scaled(gradient, scale) for gradient in grads]
 
     def _is_sampled(self, step: Any) -> Any:
         within = step // self.sample_steps < self.looks.shape[0]
@@ -167,11 +166,9 @@ class Monitored(keras.optimizers.Optimizer):
 
         def measured() -> Any:
             sums = [[ops.zeros(())] * count for _ in range(3)]
-            for (_, variable), square, old in zip(pairs, squares, before, strict=True):
-                old = ops.cast(ops.reshape(old, variable.shape), "float32")
-                moved = ops.cast(ops.convert_to_tensor(variable), "float32") - old
-                place = self._layer_of[self._var_key(variable)]
-                for kind, value in enumerate((square, _square_sum(moved), _square_sum(old))):
+            for pair, square, old in zip(pairs, squares, before, strict=True):
+                place = self._layer_of[self._var_key(pair[1])]
+                for kind, value in enumerate((square, *_moved_and_whole(pair, old))):
                     sums[kind][place] = sums[kind][place] + value
             norms, moves, weights = (ops.sqrt(ops.stack(kind)) for kind in sums)
             shares = ops.where(weights > 0, moves / ops.maximum(weights, 1e-30), 0.0)
@@ -203,16 +200,71 @@ def _square_sum(gradient: Any) -> Any:
     return ops.sum(ops.square(ops.cast(values, "float32")))
 
 
-def _before(sampled: Any, variables: Sequence[Any]) -> list[Any]:
+def _scaled(gradient: Any, scale: Any) -> Any:
+    """Return a gradient times a scalar; a sparse one stays sparse."""
+    gradient = summed_rows(gradient)  # Keras squares readings one by one
+    if not hasattr(gradient, "indices"):
+        return gradient * scale
+    return type(gradient)(gradient.values * scale, gradient.indices, gradient.dense_shape)
+
+
+def _norm_of_readings(gradients: Sequence[Any], squares: Sequence[Any]) -> Any:
+    """Return the norm that Keras clips by, of every reading of a row of a table by itself.
+
+    Keras itself would make a table of them first.
+    """
+    counted = [
+        ops.sum(ops.square(gradient.values)) if hasattr(gradient, "indices") else square
+        for gradient, square in zip(gradients, squares, strict=True)
+    ]
+    return ops.sqrt(ops.sum(ops.stack(counted)))
+
+
+def _moved_and_whole(pair: Pair, old: Any) -> tuple[Any, Any]:
+    """Return the squared norms of a weight's update and of the weight before it, each float32[].
+
+    Of a table that is updated lazily the update is that of the rows that were read, and the norm of
+    the whole is inferred from rows at regular distances.
+    """
+    gradient, variable = pair
+    table = lazy_table(variable)
+    if table is not None:
+        whole, old = old[0], old[1:]
+        moved = table.now(_rows_read(gradient))[0] - ops.reshape(old, (-1, variable.shape[1]))
+        return _square_sum(moved), whole
+    old = ops.cast(ops.reshape(old, variable.shape), "float32")
+    moved = ops.cast(ops.convert_to_tensor(variable), "float32") - old
+    return _square_sum(moved), _square_sum(old)
+
+
+def _rows_read(gradient: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.unique(gradient.indices)[0]
+
+
+def _copied(pair: Pair) -> Any:
+    """Return what `_moved_and_whole` needs of a weight, flat."""
+    gradient, variable = pair
+    table = lazy_table(variable)
+    if table is None:
+        return ops.reshape(variable, (-1,))
+    some = table.now(ops.arange(0, variable.shape[0], max(1, variable.shape[0] // SAMPLED_ROWS)))[0]
+    whole = _square_sum(some) * (variable.shape[0] / some.shape[0])
+    rows = ops.reshape(table.now(_rows_read(gradient))[0], (-1,))
+    return ops.concatenate([whole[None], rows])
+
+
+def _before(sampled: Any, pairs: Sequence[Pair]) -> list[Any]:
     """Copy weights before an update, in a step whose updates are measured."""
     if keras.backend.backend() != "tensorflow":
-        return [ops.convert_to_tensor(variable) for variable in variables]
+        return [ops.convert_to_tensor(variable) for _, variable in pairs]
     import tensorflow as tf
 
     # Nothing is copied in other steps: the empty tensors there are never looked at.
     copied = tf.cond(
         sampled,
-        lambda: [tf.reshape(tf.identity(variable), [-1]) for variable in variables],
-        lambda: [tf.zeros([0], variable.dtype) for variable in variables],
+        lambda: [tf.identity(_copied(pair)) for pair in pairs],
+        lambda: [tf.zeros([0], variable.dtype) for _, variable in pairs],
     )
     return list(copied)

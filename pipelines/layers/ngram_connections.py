@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from pipelines.errors import require
+from pipelines.lazy_tables import read_rows
 from pipelines.row_updates import updated_by_rows
 
 LARGEST = 2**31 - 1
@@ -71,7 +72,7 @@ class NgramConnections(keras.layers.Layer):
     def call(self, tokens: Any, before: Any) -> Any:
         """Return the scores of the token after each, float32[B, T, V]."""
         hashes = zip(self.tables, self.hashes(tokens, before), strict=True)
-        return sum(ops.take(table, ids, axis=0) for table, ids in hashes)
+        return sum(read_rows(table, ids, training=False) for table, ids in hashes)
 
     def step(self, tokens: Any, before: Any) -> tuple[Any, Any]:
         """Read one token a row, int32[B]: scores float32[B, V], and the tokens before the next."""

@@ -9,6 +9,7 @@ from keras import ops
 
 from pipelines.layers.noise import WordDropout
 from pipelines.layers.recurrent import RecurrentStack, SequencePooling
+from pipelines.layers.row_embedding import RowEmbedding
 
 
 @keras.saving.register_keras_serializable(package="pipelines")
@@ -52,7 +53,7 @@ class TextEncoder(keras.layers.Layer):
             "return_vectors": return_vectors, "seed": seed,
         }  # fmt: skip
         initial = keras.initializers.RandomNormal(stddev=embedding_size**-0.5, seed=seed)
-        self.embedding = keras.layers.Embedding(
+        self.embedding = RowEmbedding(
             vocabulary_size, embedding_size, embeddings_initializer=initial, name="embedding"
         )
         self._stack = RecurrentStack(**dict(stack) | {"return_state": False, "name": "stack"})

@@ -9,6 +9,8 @@ from keras import ops
 
 from pipelines.errors import ConfigError
 from pipelines.layers.noise import drop_types
+from pipelines.layers.row_embedding import RowEmbedding
+from pipelines.lazy_tables import read_as_a_whole
 
 
 @keras.saving.register_keras_serializable(package="pipelines")
@@ -47,7 +49,7 @@ class TokenInput(keras.layers.Layer):
         self.embedding = None
         if embedding_size:
             initial = keras.initializers.RandomNormal(stddev=embedding_size**-0.5, seed=seed)
-            self.embedding = keras.layers.Embedding(
+            self.embedding = RowEmbedding(
                 vocabulary_size,
                 embedding_size,
                 embeddings_initializer=initial,
@@ -80,7 +82,8 @@ class TokenInput(keras.layers.Layer):
                 "embedding_size=0 (one-hot input), expected learned vectors; set an embedding "
                 "size, or leave the weights of input and output apart"
             )
-        return self.embedding.embeddings
+        matrix: keras.Variable = read_as_a_whole(self.embedding.embeddings)
+        return matrix
 
     def call(self, tokens: Any, training: bool = False) -> Any:
         """Return the vectors of int32[B, T], with dropout in training: float[B, T, D]."""

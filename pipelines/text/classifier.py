@@ -29,6 +29,7 @@ from pipelines.layers.linear import Blend, NgramLinear, fit_blend, fit_linear
 from pipelines.layers.noise import WordDropout
 from pipelines.layers.one_hot import OneHot
 from pipelines.layers.recurrent import SequencePooling
+from pipelines.layers.row_embedding import RowEmbedding
 from pipelines.layers.sentence_reader import SentenceReader
 from pipelines.text.artifacts import TextArtifacts
 from pipelines.text.classifier_config import BUCKETS, GRAMS, ClassifierConfig
@@ -93,7 +94,7 @@ def _token_vectors(tokens: Any, config: ClassifierConfig, artifacts: TextArtifac
         require_small(artifacts.vocabulary, config)
         return OneHot(len(artifacts.vocabulary), name="one_hot")(ids)
     size = vector_width(Path(config.embeddings)) if config.embeddings else config.embedding_size
-    return keras.layers.Embedding(len(artifacts.vocabulary), size, name="embedding")(ids)
+    return RowEmbedding(len(artifacts.vocabulary), size, name="embedding")(ids)
 
 
 def _pooling(encoder: Any, config: ClassifierConfig) -> SequencePooling:

@@ -23,6 +23,7 @@ from pipelines.layers.encoders import make_encoder
 from pipelines.layers.noise import WordDropout
 from pipelines.layers.one_hot import OneHot
 from pipelines.layers.path_decoder import PathDecoder
+from pipelines.layers.row_embedding import RowEmbedding
 from pipelines.layers.tag_constraints import allowed_transitions
 from pipelines.layers.tokens import SpellingEncoder, SummedEmbedding
 from pipelines.layers.weighted_sum import WeightedSum
@@ -99,14 +100,14 @@ def _word_vectors(words: Any, config: TaggerConfig, artifacts: TaggerArtifacts) 
         return OneHot(len(artifacts.words), name="one_hot")(noise(words))
     size = vector_width(Path(config.embeddings)) if config.embeddings else config.embedding_size
     if not config.freeze_vectors:
-        return keras.layers.Embedding(len(artifacts.words), size, name="embedding")(noise(words))
+        return RowEmbedding(len(artifacts.words), size, name="embedding")(noise(words))
     # Tuned vectors leave those of words that training lacks behind; frozen ones stay comparable.
     # What training alone tells of a word has a table of its own, where all others are unknown.
     frozen = keras.layers.Embedding(len(artifacts.words), size, trainable=False, name="embedding")
     thinned = WordDropout(config.word_dropout / 2, seed=config.seed + 1)(words)
     shared = keras.layers.Dense(size // 2, use_bias=False, name="projection")(frozen(thinned))
     known = artifacts.settings["known_words"]
-    own = keras.layers.Embedding(known, size // 2, _initial(), name="own_vectors")
+    own = RowEmbedding(known, size // 2, _initial(), name="own_vectors")
     kept = noise(words)
     return ops.concatenate([shared, own(ops.where(kept < known, kept, 1))], axis=-1)
 

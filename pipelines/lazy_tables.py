@@ -1,0 +1,326 @@
+"""Adam for large tables of which a step reads few rows: only those rows are touched.
+
+Adam moves every row at every step, also those without a gradient: their moments fade, what is left
+of the first one still carries them on, weights decay, and an average of the weights follows. All
+that is linear in what a row was when it was last touched, with factors that depend on nothing but
+when that was. So the factors are kept, for every step since the table was last *settled*, and a row
+is caught up when it is read in training, and again when it is updated: every step reads, and every
+epoch ends with, what Adam on the whole table gives, to rounding. docs/sparse-updates.md derives it.
+
+Only under TensorFlow, whose gradients list the rows that were read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from pipelines.row_updates import summed_rows
+
+FEWEST_ROWS = 2_000  # of a smaller table all rows are updated as fast
+MOST_STEPS = 4_096  # steps until a table is settled at the latest
+BLOCK_ROWS = 16_384  # settled at once
+_MARK, _TABLE = "pipelines_read_by_rows", "pipelines_lazy_table"
+_FACTORS = 3  # of a weight: of itself, of its drift, and of the drift's correction
+_AVERAGE_FACTORS = 4  # of its average: of itself, and of the three above
+
+
+def read_by_rows(variable: Any) -> Any:
+    """Mark a table, read in training by `read_rows` alone, as one that may be updated lazily."""
+    setattr(variable, _MARK, True)
+    return variable
+
+
+def read_as_a_whole(variable: Any) -> Any:
+    """Take `read_by_rows` back, of a table that also scores tokens: all its rows are updated."""
+    setattr(variable, _MARK, False)
+    table = lazy_table(variable)
+    if table is not None:
+        table.dense = True
+    return variable
+
+
+def lazy_table(variable: Any) -> LazyTable | None:
+    """Return what keeps a table that is updated lazily; None if all of its rows are updated."""
+    table: LazyTable | None = getattr(variable, _TABLE, None)
+    return None if table is None or table.dense else table
+
+
+def forget_tables(variables: Sequence[Any]) -> None:
+    """Make variables ready for another optimizer, after one that has settled them."""
+    for variable in variables:
+        if hasattr(variable, _TABLE):
+            delattr(variable, _TABLE)
+
+
+def read_rows(variable: Any, ids: Any, *, training: bool) -> Any:
+    """Return rows of a table, [..., D] for int[...]; in training as if all were up to date.
+
+    The gradient is sparse under TensorFlow, and nothing else reads the table as a whole: once rows
+    of a variable were assigned, TensorFlow copies it whenever it is read.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return ops.take(variable, ids, axis=0)
+    import tensorflow as tf
+
+    vectors = tf.gather(variable.value, ids)
+    table = lazy_table(variable)
+    if not training or table is None:
+        return vectors
+    rows, numbers = tf.unique(tf.reshape(ids, [-1]))
+    missed = tf.gather(table.missed(rows), numbers)
+    return vectors + tf.stop_gradient(tf.reshape(missed, tf.shape(vectors)))
+
+
+@dataclass
+class StepOfAdam:
+    """What one step does to any row; each a scalar.
+
+    Attributes:
+        rate: the learning rate with Adam's correction for moments that start at 0.
+        kept: of a weight after its decay.
+        average_kept: of an average; what is missing to 1 comes from the weight.
+    """
+
+    rate: Any
+    kept: Any
+    average_kept: Any
+
+
+class LazyTable:
+    """A table float32[V, D], its moments, and the factors by which rows are caught up.
+
+    A row last touched s steps after the table was settled, with weight w, moments m and v and
+    average e, now has w' = f0 w - f1 m/r + f2 ε m/r², where r = sqrt(v) + ε, and
+    e' = f3 e + f4 w - f5 m/r + f6 ε m/r², with the factors f of s.
+
+    Args:
+        optimizer: an `Adam` that is being built; it owns all variables.
+        variable: the table.
+        moments: the optimizer's first and second moment of it.
+        average: the optimizer's average of it, if it keeps one.
+    """
+
+    def __init__(
+        self, optimizer: Any, variable: Any, moments: tuple[Any, Any], average: Any
+    ) -> None:
+        self.variable, self.moments, self.average = variable, moments, average
+        self.dense = False  # whether its gradient turned out not to be sparse
+        self._first, self._second = float(optimizer.beta_1), float(optimizer.beta_2)
+        self._epsilon = float(optimizer.epsilon)
+        count = _FACTORS + (0 if average is None else _AVERAGE_FACTORS)
+        self._start = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0][:count]
+
+        def add(shape: tuple[int, ...], name: str, **settings: Any) -> Any:
+            return optimizer.add_variable(shape, name=name, **settings)
+
+        # Steps since the table was settled, and of every row how many of them it has had.
+        self.passed = add((), "passed", initializer="zeros", dtype="int32")
+        self.last = add((variable.shape[0],), "last", initializer="zeros", dtype="float32")
+        self._most = MOST_STEPS
+        self.factors = add((self._most + 1, count), "factors", initializer=_Rows(self._start))
+        setattr(variable, _TABLE, self)
+
+    def missed(self, rows: Any) -> Any:
+        """Return what rows would have moved by since they were touched: int[U] to float32[U, D]."""
+        weight, first, second = self._gathered(rows)
+        factors, _ = self._factors(rows)
+        drift, correction = self._drift(first, second)
+        return (factors[0] - 1.0) * weight - factors[1] * drift + factors[2] * correction
+
+    def now(self, rows: Any) -> list[Any]:
+        """Return weights, both moments, and the average if there is one, of rows caught up."""
+        import tensorflow as tf
+
+        weight, first, second = self._gathered(rows)
+        factors, steps = self._factors(rows)
+        drift, correction = self._drift(first, second)
+        found = [factors[0] * weight - factors[1] * drift + factors[2] * correction]
+        found += [first * self._first**steps, second * self._second**steps]
+        if self.average is not None:
+            moved = factors[4] * weight - factors[5] * drift + factors[6] * correction
+            found.append(factors[3] * tf.gather(self.average.value, rows) + moved)
+        return found
+
+    def step(self, gradient: Any, how: StepOfAdam) -> None:
+        """Take a step of Adam with the rows of a sparse gradient; others are caught up later."""
+        import tensorflow as tf
+
+        tf.cond(self.passed.value >= self._most, self._settled, lambda: tf.constant(0))
+        gradient = summed_rows(gradient)
+        rows, slope = gradient.indices, gradient.values
+        weight, first, second, *average = self.now(rows)
+        first += (slope - first) * (1.0 - self._first)
+        second += (tf.square(slope) - second) * (1.0 - self._second)
+        weight = weight * how.kept - first * how.rate / (tf.sqrt(second) + self._epsilon)
+        if average:
+            average = [average[0] * how.average_kept + weight * (1.0 - how.average_kept)]
+        self._extend(how)
+        self._assign(rows, [weight, first, second, *average])
+        passed = tf.cast(self.passed.value, tf.float32)
+        self.last.value.scatter_update(tf.IndexedSlices(tf.fill(tf.shape(rows), passed), rows))
+
+    def settle(self) -> None:
+        """Catch up all rows, if any step was taken since the last time."""
+        if int(ops.convert_to_numpy(self.passed)):
+            self._settled()
+
+    def _settled(self) -> Any:
+        import tensorflow as tf
+
+        count = self.variable.shape[0]
+
+        def block(start: Any) -> Any:
+            rows = tf.range(start, tf.minimum(start + BLOCK_ROWS, count))
+            self._assign(rows, self.now(rows))
+            return (start + BLOCK_ROWS,)
+
+        tf.while_loop(lambda start: start < count, block, (tf.constant(0),), parallel_iterations=1)
+        self.last.assign(tf.zeros([count]))
+        self.factors.assign(tf.tile([self._start], [self._most + 1, 1]))
+        self.passed.assign(0)
+        return tf.constant(0)
+
+    def _extend(self, how: StepOfAdam) -> None:
+        """Let one more step pass for rows that it does not touch."""
+        import tensorflow as tf
+
+        old, passed = self.factors.value, self.passed.value
+        steps = tf.cast(passed + 1 - tf.range(self._most + 1), tf.float32)
+        missed = tf.maximum(steps, 0.0)
+        drift = how.rate * (self._first * self._second**-0.5) ** missed
+        correction = drift * (self._second ** (-missed / 2) - 1.0)
+        new = [
+            how.kept * old[:, 0],
+            how.kept * old[:, 1] + drift,
+            how.kept * old[:, 2] + correction,
+        ]
+        if self.average is not None:
+            kept = how.average_kept
+            new.append(kept * old[:, 3])
+            new += [kept * old[:, 4 + n] + (1.0 - kept) * new[n] for n in range(_FACTORS)]
+        self.factors.assign(tf.where(steps[:, None] > 0, tf.stack(new, axis=-1), old))
+        self.passed.assign_add(1)
+
+    def _gathered(self, rows: Any) -> list[Any]:
+        import tensorflow as tf
+
+        return [tf.gather(one.value, rows) for one in (self.variable, *self.moments)]
+
+    def _factors(self, rows: Any) -> tuple[list[Any], Any]:
+        """Return the factors of rows, each float32[U, 1], and how many steps they missed."""
+        import tensorflow as tf
+
+        last = tf.gather(self.last.value, rows)
+        factors = tf.gather(self.factors.value, tf.cast(last, tf.int32))
+        steps = tf.cast(self.passed.value, tf.float32) - last
+        return tf.split(factors, len(self._start), axis=-1), steps[:, None]
+
+    def _drift(self, first: Any, second: Any) -> tuple[Any, Any]:
+        import tensorflow as tf
+
+        root = tf.sqrt(second) + self._epsilon
+        drift = first / root
+        return drift, drift * (self._epsilon / root)
+
+    def _assign(self, rows: Any, values: list[Any]) -> None:
+        import tensorflow as tf
+
+        variables = [self.variable, *self.moments, self.average][: len(values)]
+        for variable, value in zip(variables, values, strict=True):
+            variable.value.scatter_update(tf.IndexedSlices(value, rows))
+
+
+class LazyUpdates(keras.optimizers.Optimizer):
+    """To be mixed into Adam, before all else: what `read_by_rows` has marked is updated lazily."""
+
+    beta_1: float
+    beta_2: float
+    rate_of: Callable[[Any, Any, Any], Any]  # of a gradient and its variable, from that of all
+    weight_kept: Callable[[Any, Any], Any]  # share left by decay, of a gradient and a rate
+    average_kept: Callable[[], Any]  # share of an average that is left
+
+    def build(self, variables: list[Any]) -> None:
+        """Create the optimizer's variables."""
+        if self.built:
+            return
+        super().build(variables)
+        self._tables: dict[int, LazyTable] = {}
+        averages = self._model_variables_moving_average if self.use_ema else []
+        for number, variable in enumerate(self._trainable_variables):
+            if self._may_be_lazy(variable):
+                moments = self._momentums[number], self._velocities[number]
+                average = averages[number] if averages else None
+                self._tables[number] = LazyTable(self, variable, moments, average)
+
+    def _may_be_lazy(self, variable: Any) -> bool:
+        if keras.backend.backend() != "tensorflow" or not getattr(variable, _MARK, False):
+            return False
+        import tensorflow as tf
+
+        plain = variable.constraint is None and variable.dtype == "float32"
+        plain = plain and not (self.amsgrad or self.gradient_accumulation_steps)
+        return plain and variable.shape[0] >= FEWEST_ROWS and not tf.distribute.has_strategy()
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> Any:
+        """Update every variable once."""
+        if not self.built and trainable_variables is not None:
+            self.build(list(trainable_variables))
+        given = self._trainable_variables if trainable_variables is None else trainable_variables
+        for gradient, variable in zip(grads, given, strict=True):
+            table = lazy_table(variable)
+            if table is not None and not hasattr(gradient, "indices"):
+                table.dense = True
+        return super().apply(grads, trainable_variables)
+
+    def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> Any:
+        # Here, since Keras makes a whole table of a sparse gradient before `update_step`.
+        pairs = list(zip(grads, trainable_variables, strict=True))
+        for gradient, variable in pairs:
+            table = lazy_table(variable)
+            if table is not None:
+                table.step(gradient, self._step_of(gradient, variable, learning_rate))
+        rest = [pair for pair in pairs if lazy_table(pair[1]) is None]
+        if rest:
+            super()._backend_update_step(*zip(*rest, strict=True), learning_rate)
+
+    def _step_of(self, gradient: Any, variable: Any, learning_rate: Any) -> StepOfAdam:
+        rate = ops.cast(self.rate_of(gradient, variable, learning_rate), "float32")
+        steps = ops.cast(self.iterations + 1, "float32")
+        first, second = (
+            1.0 - ops.power(ops.cast(one, "float32"), steps) for one in (self.beta_1, self.beta_2)
+        )
+        return StepOfAdam(
+            rate=rate * ops.sqrt(second) / first,
+            kept=self.weight_kept(gradient, rate),
+            average_kept=self.average_kept(),
+        )
+
+    def settle(self) -> None:
+        """Bring all rows of all tables up to date."""
+        for table in self._tables.values():
+            table.settle()
+
+    def finalize_variable_values(self, var_list: list[Any]) -> None:
+        """Bring tables up to date, then put averages in the place of weights, if there are some."""
+        self.settle()
+        super().finalize_variable_values(var_list)
+
+    def ways(self) -> dict[str, str]:
+        """Return, for every marked table, whether "rows" or "all" of it are updated in a step."""
+        marked = [one for one in self._trainable_variables if getattr(one, _MARK, False)]
+        return {one.path: "all" if lazy_table(one) is None else "rows" for one in marked}
+
+
+class _Rows(keras.initializers.Initializer):
+    """The same row again and again."""
+
+    def __init__(self, row: list[float]) -> None:
+        self._row = row
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        return ops.tile(ops.convert_to_tensor([self._row], dtype=dtype), [shape[0], 1])
