@@ -73,9 +73,9 @@ def make_learner(job: Job, options: MemoryLabOptions) -> Learner:
     from pipelines.layers.recurrent import RecurrentStack
 
     sizes: dict[str, Any] = {"units": options.units, "depth": options.depth}
-    stack = RecurrentStack(
-        **sizes, **CONTESTANTS[job.cell].settings, direction="forward", seed=job.seed
-    )
+    # XLA compiles the whole step, which the fast path cannot be part of.
+    fixed: dict[str, Any] = {"direction": "forward", "fast": False, "seed": job.seed}
+    stack = RecurrentStack(**sizes, **CONTESTANTS[job.cell].settings, **fixed)
     return Learner(
         stack,
         PROBLEMS[job.problem],

@@ -67,7 +67,7 @@ class DecoderStack(RecurrentStack):
         Raises:
             ConfigError: a setting is not one of `RecurrentStack`.
         """
-        fast = bool(settings.get("fast", False))
+        fast = bool(settings.get("fast", True))
         return cls(**decoder_stack(settings).settings | {"fast": fast} | options)
 
     def draw_noise(self, rows: Any, steps: Any) -> StepNoise:

@@ -1,17 +1,15 @@
 """Recurrent layers that train faster than `keras.layers.LSTM` and `GRU`, from their own weights.
 
-The same numbers in another order of work, explained in docs/fast-recurrent.md: inputs are projected
-and weight gradients formed in large products, and the steps run in blocks that XLA compiled once
-(`recurrent_loops`, `recurrent_blocks`). Forward and backward reading, any mask, any batch size and
-any length share two compiled functions. It is for training on a processor under TensorFlow;
-`applicable` says whether that is so. An exported graph must use the Keras layer itself: the
-functions here put XLA calls into a graph.
+The same numbers in another order of work, explained in docs/fast-recurrent.md and computed by
+`pipelines.layers.fast` outside the graph. It is for training on a processor under TensorFlow;
+`applicable` says whether that is so. Inference, hence every export, uses the Keras layer itself.
 
-TensorFlow is imported when a function is called, so that other backends never load it.
+TensorFlow and Numba are imported when a function is called, so that other backends never load them.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -27,13 +25,13 @@ class Applicable(NamedTuple):
 
 
 def applicable(layer: Any, inputs: Any, training: Any) -> Applicable:
-    """Say whether `call_layer` may stand in for a layer in this call; the reason if not.
+    """Say whether `run_fast` may stand in for a layer in this call; the reason if not.
 
     Args:
         layer: a Keras layer.
         inputs: what it is called on, [B, T, D].
         training: as the layer's `call` gets it; only True will do, so that no inference graph, and
-            hence no export, ever holds XLA calls.
+            hence no export, ever leaves TensorFlow's own operations.
     """
     both = isinstance(layer, keras.layers.Bidirectional)
     parts = (layer.forward_layer, layer.backward_layer) if both else (layer,)
@@ -41,7 +39,7 @@ def applicable(layer: Any, inputs: Any, training: Any) -> Applicable:
     if both and layer.merge_mode != "concat":
         reason = reason or f"merge_mode is {layer.merge_mode!r}, not 'concat'"
     for part in parts:
-        reason = reason or _objection_to_layer(part)
+        reason = reason or objection_to_layer(part)
     return Applicable(not reason, reason)
 
 
@@ -49,21 +47,33 @@ def _objection_to_call(inputs: Any, training: Any) -> str:
     """Return what forbids the fast path whatever the layer, or ""."""
     if training is not True:
         return "not training: inference and exports use the Keras layer"
-    if keras.backend.backend() != "tensorflow":
-        return f"the backend is {keras.backend.backend()}, not tensorflow"
+    reason = objection_to_machine()
+    if reason:
+        return reason
     import tensorflow as tf
 
-    if not tf.is_tensor(inputs) or not tf.inside_function():
-        return "not inside a TensorFlow graph: run step by step, the loops are slow"
-    if tf.config.list_physical_devices("GPU"):
-        return "a GPU is visible: Keras has cuDNN for it"
+    if not tf.is_tensor(inputs):
+        return "inputs are symbolic: nothing is computed yet"
     if inputs.dtype != tf.float32 or inputs.shape.rank != 3 or inputs.shape[-1] is None:
         return "inputs are not float32[B, T, D] with a fixed D"
     return ""
 
 
-def _objection_to_layer(layer: Any) -> str:
-    """Return what a single layer has that the blocks lack, or ""."""
+def objection_to_machine() -> str:
+    """Return why no layer could take the fast path here, or ""."""
+    if keras.backend.backend() != "tensorflow":
+        return f"the backend is {keras.backend.backend()}, not tensorflow"
+    if importlib.util.find_spec("numba") is None:
+        return "numba is not installed (requirements.txt)"
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return "a GPU is visible: Keras has cuDNN for it"
+    return ""
+
+
+def objection_to_layer(layer: Any) -> str:
+    """Return what a single layer, not a Bidirectional, has that the fast path lacks, or ""."""
     if type(layer) not in {keras.layers.LSTM, keras.layers.GRU}:
         return f"the layer is a {type(layer).__name__}, not an LSTM or GRU"
     cell = layer.cell
@@ -73,10 +83,8 @@ def _objection_to_layer(layer: Any) -> str:
         "activation": (cell.activation, keras.activations.tanh),
         "recurrent_activation": (cell.recurrent_activation, keras.activations.sigmoid),
         "dropout": (cell.dropout, 0.0),
-        "recurrent_dropout": (cell.recurrent_dropout, 0.0),
         "reset_after": (getattr(cell, "reset_after", True), True),
         "return_sequences": (layer.return_sequences, True),
-        "return_state": (layer.return_state, False),
         "stateful": (layer.stateful, False),
         "unroll": (layer.unroll, False),
     }
@@ -87,142 +95,135 @@ def _objection_to_layer(layer: Any) -> str:
     return ""
 
 
-def call_layer(layer: Any, inputs: Any, mask: Any = None, *, lanes: int | None = None) -> Any:
+def run_fast(
+    layer: Any, inputs: Any, mask: Any = None, initial_state: Sequence[Any] | None = None
+) -> tuple[Any, list[Any]]:
     """Return what a Keras LSTM or GRU, or a Bidirectional of them, gives with `training=True`.
 
     Args:
         layer: one for which `applicable` holds.
         inputs: float32[B, T, D].
         mask: bool[B, T], False where a step is skipped; None is all True.
-        lanes: rows of tiles worked on at the same time; None is the number of processors.
+        initial_state: (h, c) of an LSTM, (h,) of a GRU, each float32[B, units], of a Bidirectional
+            those of the forward and then of the backward layer; None is 0.
 
     Returns:
-        float32[B, T, units], or [B, T, 2 × units] of a Bidirectional.
+        float32[B, T, units], or [B, T, 2 × units] of a Bidirectional, and the final state.
     """
     import tensorflow as tf
 
-    from pipelines.layers.recurrent_loops import run_layer
-
     both = isinstance(layer, keras.layers.Bidirectional)
-    outputs = []
-    for part in (layer.forward_layer, layer.backward_layer) if both else (layer,):
-        weights = (part.cell.kernel, part.cell.recurrent_kernel, part.cell.bias)
-        states, _ = run_layer(
-            "lstm" if isinstance(part, keras.layers.LSTM) else "gru",
-            inputs,
-            tuple(_value(weight) for weight in weights),
-            mask,
-            go_backwards=part.go_backwards,
-            zero_masked=part.zero_output_for_mask,
-            in_time=both,
-            return_state=False,
-            lanes=max(1, _lanes(lanes) // (2 if both else 1)),
-        )
+    parts = (layer.forward_layer, layer.backward_layer) if both else (layer,)
+    share = len(initial_state or ()) // len(parts)
+    outputs, final = [], []
+    for number, part in enumerate(parts):
+        state = initial_state[number * share : (number + 1) * share] if initial_state else None
+        states, after = _run_one(part, inputs, mask, state, in_time=both)
         outputs.append(states)
-    return tf.concat(outputs, axis=-1) if both else outputs[0]
+        final += after
+    return (tf.concat(outputs, axis=-1) if both else outputs[0]), final
 
 
-def run_from(layer: Any, inputs: Any, state: Sequence[Any]) -> tuple[Any, list[Any]]:
-    """Return what a Keras LSTM or GRU gives with `training=True`, read on from a state.
+def _run_one(
+    layer: Any, inputs: Any, mask: Any, state: Any, *, in_time: bool
+) -> tuple[Any, list[Any]]:
+    """Run a layer that is no Bidirectional; as `run_fast`."""
+    import tensorflow as tf
 
-    Args:
-        layer: one for which `applicable` holds, and no Bidirectional.
-        inputs: float32[B, T, D].
-        state: (h, c) of an LSTM, (h,) of a GRU, each float32[B, units].
+    from pipelines.layers.fast.layer import Layer
 
-    Returns:
-        float32[B, T, units] and the final state.
-    """
-    run = fast_lstm if isinstance(layer, keras.layers.LSTM) else fast_gru
     cell = layer.cell
-    weights = (cell.kernel, cell.recurrent_kernel, cell.bias)
-    values = [_value(weight) for weight in weights]
-    outputs, final = run(inputs, *values, initial_state=tuple(state))
-    return outputs, list(final)
+    kind = "lstm" if isinstance(layer, keras.layers.LSTM) else "gru"
+    reading = Layer(kind, layer.go_backwards, in_time, bool(layer.zero_output_for_mask), _lanes())
+    zeros = tf.zeros([tf.shape(inputs)[0], layer.units])
+    state = tuple(state or [zeros] * (2 if kind == "lstm" else 1))
+    weights = tuple(_value(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias))
+    outputs, *final = recurrence(
+        reading, inputs, mask, (*state, zeros)[:2], _dropout_masks(cell, zeros), weights
+    )
+    return outputs, final[: len(state)]
 
 
-def fast_lstm(
-    inputs: Any,
-    kernel: Any,
-    recurrent_kernel: Any,
-    bias: Any,
-    mask: Any = None,
-    *,
-    initial_state: Any = None,
-    go_backwards: bool = False,
-    lanes: int | None = None,
-) -> tuple[Any, tuple[Any, ...]]:
-    """Run an LSTM, with the weights and the meaning of `keras.layers.LSTM`.
+def recurrence(
+    reading: Any, inputs: Any, mask: Any, state: Any, masks: Any, weights: Any
+) -> tuple[Any, Any, Any]:
+    """Run a layer in one direction as an operation with a gradient of its own.
 
     Args:
-        inputs: float32[B, T, D], B and T at least 1.
-        kernel: float32[D, 4 × units].
-        recurrent_kernel: float32[units, 4 × units].
-        bias: float32[4 × units], or None.
-        mask: bool[B, T]; outputs and state repeat at False steps. None is all True.
-        initial_state: (h, c), each float32[B, units]; None is 0.
-        go_backwards: read from the last step to the first; outputs are in the order of reading.
-        lanes: rows of tiles worked on at the same time; None is the number of processors.
+        reading: a `pipelines.layers.fast.layer.Layer`.
+        inputs: float32[B, T, D].
+        mask: bool[B, T], or None.
+        state: h and c, float32[B, units]; a GRU has no use for the second.
+        masks: of recurrent dropout, float32[gates, B, units], or float32[1, 1, units] of 1.
+        weights: kernel, recurrent kernel, and bias or None.
 
     Returns:
-        outputs float32[B, T, units] and the final (h, c).
+        outputs float32[B, T, units], and h and c after them.
     """
-    from pipelines.layers.recurrent_loops import run_layer
+    import tensorflow as tf
 
-    weights = (kernel, recurrent_kernel, bias)
-    return run_layer(
-        "lstm",
-        inputs,
-        weights,
-        mask,
-        initial_state=initial_state,
-        go_backwards=go_backwards,
-        lanes=_lanes(lanes),
-    )
+    from pipelines.layers.fast.layer import Kept, backward, forward
 
+    mask = tf.ones(tf.shape(inputs)[:2], tf.bool) if mask is None else tf.cast(mask, tf.bool)
+    biased = weights[2] is not None
+    weights = tuple(tf.convert_to_tensor(weight) for weight in weights[: 2 + biased])
+    floats, integers = [tf.float32], [tf.int32]
+    units = state[0].shape[-1]
 
-def fast_gru(
-    inputs: Any,
-    kernel: Any,
-    recurrent_kernel: Any,
-    bias: Any,
-    mask: Any = None,
-    *,
-    initial_state: Any = None,
-    go_backwards: bool = False,
-    lanes: int | None = None,
-) -> tuple[Any, tuple[Any, ...]]:
-    """Run a GRU, with the weights and the meaning of `keras.layers.GRU(reset_after=True)`.
+    def run(inputs: Any, h: Any, c: Any, *weights: Any) -> Any:
+        def ahead(inputs: Any, mask: Any, h: Any, c: Any, masks: Any, *weights: Any) -> Any:
+            outputs, final, kept = forward(reading, inputs, mask, (h, c), masks, _three(weights))
+            return outputs, *final, *kept
 
-    Args:
-        inputs: float32[B, T, D], B and T at least 1.
-        kernel: float32[D, 3 × units].
-        recurrent_kernel: float32[units, 3 × units].
-        bias: float32[2, 3 × units], or None.
-        mask: as for `fast_lstm`.
-        initial_state: (h,), float32[B, units]; None is 0.
-        go_backwards: as for `fast_lstm`.
-        lanes: as for `fast_lstm`.
+        given = (inputs, mask, h, c, masks, *weights)
+        found = tf.numpy_function(ahead, given, floats * 7 + integers * 2, stateful=False)
+        outputs, *kept = found[0], *found[3:]
 
-    Returns:
-        outputs float32[B, T, units] and the final (h,).
-    """
-    from pipelines.layers.recurrent_loops import run_layer
+        def gradient(upstream: Any, d_h: Any, d_c: Any) -> Any:
+            def back(upstream: Any, d_h: Any, d_c: Any, masks: Any, *rest: Any) -> Any:
+                own, kept = rest[: 2 + biased], Kept(*rest[2 + biased :])
+                later = (d_h, d_c)
+                d_inputs, d_state, d_weights = backward(
+                    reading, upstream, later, masks, _three(own), kept
+                )
+                return d_inputs, *d_state, *d_weights[: 2 + biased]
 
-    weights = (kernel, recurrent_kernel, bias)
-    return run_layer(
-        "gru",
-        inputs,
-        weights,
-        mask,
-        initial_state=initial_state,
-        go_backwards=go_backwards,
-        lanes=_lanes(lanes),
-    )
+            given = (upstream, d_h, d_c, masks, *weights, *kept)
+            found = tf.numpy_function(back, given, floats * (5 + biased), stateful=False)
+            for value, like in zip(found, (inputs, h, c, *weights), strict=True):
+                value.set_shape(like.shape)
+            return found
+
+        outputs.set_shape([*inputs.shape[:2], units])
+        for value in found[1:3]:
+            value.set_shape([inputs.shape[0], units])
+        return tuple(found[:3]), gradient
+
+    result: tuple[Any, Any, Any] = tf.custom_gradient(run)(inputs, *state, *weights)
+    return result
 
 
-def _lanes(lanes: int | None) -> int:
-    return lanes or max(1, min(8, os.cpu_count() or 1))
+def _three(weights: Sequence[Any]) -> tuple[Any, Any, Any]:
+    return (*weights, None)[:3]
+
+
+def _dropout_masks(cell: Any, like: Any) -> Any:
+    """Return the cell's masks for its gates, float32[gates, B, units], or 1 for all."""
+    import tensorflow as tf
+
+    if not cell.recurrent_dropout:
+        return tf.ones([1, 1, cell.units])
+    masks = tf.stack(cell.get_recurrent_dropout_mask(like))
+    cell.reset_recurrent_dropout_mask()
+    return masks
+
+
+def _lanes() -> int:
+    """Return how many rows of work TensorFlow was told to have at a time; 0 if it was not."""
+    import tensorflow as tf
+
+    told = tf.config.threading.get_intra_op_parallelism_threads()
+    return int(told or os.environ.get("TF_NUM_INTRAOP_THREADS") or 0)
 
 
 def _value(weight: Any) -> Any:

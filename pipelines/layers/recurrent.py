@@ -14,7 +14,7 @@ from keras import ops
 
 from pipelines.config import RunConfig
 from pipelines.layers.drop_connect import dropped_weights
-from pipelines.layers.fast_recurrent import applicable, call_layer, run_from
+from pipelines.layers.fast_recurrent import applicable, run_fast
 from pipelines.layers.pooling import SequencePooling
 from pipelines.layers.recurrent_parts import (
     Parts,
@@ -35,7 +35,6 @@ from pipelines.layers.recurrent_settings import (
 from pipelines.layers.recurrent_state import (
     in_time,
     joined,
-    reads_forward,
     require_forward,
     run_layer,
     split_state,
@@ -127,26 +126,14 @@ class RecurrentStack(keras.layers.Layer):
     def call(
         self, inputs: Any, mask: Any = None, initial_state: Any = None, training: bool = False
     ) -> Any:
-        """Return the states of the top layer, float32[B, T, H]; see `return_state`.
-
-        The fast path reads from zeros to no further end, or from a given state: see `run`.
-        """
-        if self.settings["return_state"] or initial_state is not None:
-            states, final = self.run(inputs, mask, initial_state, training)
-            return (states, *final) if self.settings["return_state"] else states
-
-        def read(parts: Parts, given: Any, _: Any) -> tuple[Any, list[Any]]:
-            return self._apply(parts, given, mask, training), []
-
-        states, _ = self._climb(inputs, [None] * self.depth, read, training)
-        return self._give_out(states, mask, training)
+        """Return the states of the top layer, float32[B, T, H]; see `return_state`."""
+        states, final = self.run(inputs, mask, initial_state, training)
+        return (states, *final) if self.settings["return_state"] else states
 
     def run(
         self, inputs: Any, mask: Any = None, initial_state: Any = None, training: bool = False
     ) -> tuple[Any, list[Any]]:
         """Read a sequence from a state to a state; for use within another layer's `call`.
-
-        With `fast`, a forward stack given a state and no mask takes the fast path where it applies.
 
         Args:
             inputs: float32[B, T, D].
@@ -211,9 +198,9 @@ class RecurrentStack(keras.layers.Layer):
         self, layer: Any, inputs: Any, mask: Any, state: Any, training: bool
     ) -> tuple[Any, list[Any]]:
         """Run one layer; as `run_layer`."""
-        fast = self.settings["fast"] and reads_forward(layer) and mask is None
-        if fast and state is not None and applicable(layer, inputs, training).holds:
-            return run_from(layer, inputs, state)
+        if self.settings["fast"] and applicable(layer, inputs, training).holds:
+            states, final = run_fast(layer, inputs, mask, state)
+            return in_time(layer, states), final
         return run_layer(layer, inputs, mask, state, training)
 
     def step(self, inputs: Any, state: Any) -> tuple[Any, list[Any]]:
@@ -255,16 +242,6 @@ class RecurrentStack(keras.layers.Layer):
     def _build_for(self, inputs: Any) -> None:
         if not self.built:
             self.build(tuple(inputs.shape))
-
-    def _apply(self, parts: Parts, inputs: Any, mask: Any, training: bool) -> Any:
-        inputs = deepen(parts, drop_inputs(parts, inputs, training))
-        recurrence = parts["recurrence"]
-        with dropped_weights(parts, training):
-            if self.settings["fast"] and applicable(recurrence, inputs, training).holds:
-                states = call_layer(recurrence, inputs, mask)
-            else:
-                states = recurrence(inputs, mask=mask, training=training)
-        return in_time(recurrence, states)
 
     def _read_out(self, states: Any) -> Any:
         return states if self._deep_output is None else self._deep_output(states)

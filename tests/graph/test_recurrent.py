@@ -148,9 +148,9 @@ def test_the_fast_path_trains_to_the_same_weights(cell, monkeypatch):
 
     def counted(*args):
         calls.append(args)
-        return fast_recurrent.call_layer(*args)
+        return fast_recurrent.run_fast(*args)
 
-    monkeypatch.setattr(recurrent, "call_layer", counted)
+    monkeypatch.setattr(recurrent, "run_fast", counted)
     lengths = np.array([7, 3, 1, 7])
     vectors = np.random.default_rng(0).normal(size=(4, 7, 3)).astype(np.float32)
     mask = np.arange(7) < lengths[:, None]

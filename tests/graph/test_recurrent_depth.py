@@ -181,9 +181,9 @@ def test_the_fast_path_agrees_where_it_applies_and_stands_aside_elsewhere(cell, 
     from pipelines.layers import recurrent
 
     taken, results = [], []
-    real = recurrent.call_layer
+    real = recurrent.run_fast
     monkeypatch.setattr(
-        recurrent, "call_layer", lambda *found: taken.append(found[0]) or real(*found)
+        recurrent, "run_fast", lambda *found: taken.append(found[0]) or real(*found)
     )
     for fast in (False, True):
         stack = built(**cell, layer_units=[3, 4], direction="alternating", fast=fast)

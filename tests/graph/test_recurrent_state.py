@@ -100,9 +100,9 @@ def test_the_fast_path_reads_on_from_a_state(cell, monkeypatch):
     fast.build((None, None, 4))
     inputs, state = draw(3, 5, 4), [draw(3, 4) for _ in slow.state_sizes]
     taken = []
-    run_from = recurrent.run_from
+    run_fast = recurrent.run_fast
     monkeypatch.setattr(
-        recurrent, "run_from", lambda *given: taken.append(given[0]) or run_from(*given)
+        recurrent, "run_fast", lambda *given: taken.append(given[0]) or run_fast(*given)
     )
     expected = slow.run(inputs, None, state, True)
     fast.set_weights(slow.get_weights())
