@@ -109,9 +109,14 @@ def voting():
     return captions
 
 
-def test_consensus_takes_the_hypothesis_most_agree_on(voting, served):
+@pytest.fixture(scope="module")
+def voted(voting):
+    return compiled(voting)
+
+
+def test_consensus_takes_the_hypothesis_most_agree_on(voting, voted, served):
     """Its hypotheses are those of the search; their order is the bank's own."""
-    ranked = compiled(voting)("n_best", PICTURES)
+    ranked = voted("n_best", PICTURES)
     searched = served("n_best", PICTURES)
     for row in range(len(PICTURES)):
         assert set(ranked["captions"][row]) == set(searched["captions"][row])
@@ -123,7 +128,7 @@ def test_consensus_takes_the_hypothesis_most_agree_on(voting, served):
     whole = ranked["complete"].all(axis=1)  # of a caption that was cut the end is not known here
     assert whole.any()
     assert (np.diff(ranks, axis=1) <= 1e-5)[whole].all()
-    best = compiled(voting)("serve", PICTURES)
+    best = voted("serve", PICTURES)
     assert texts_of(best["caption"]) == texts_of(ranked["captions"][:, 0])
     np.testing.assert_allclose(best["score"], ranked["scores"][:, 0], rtol=1e-5)
 
@@ -134,7 +139,7 @@ def test_until_votes_are_weighed_the_search_decides(served):
 
 
 @pytest.mark.parametrize("column", ["image", "features"])
-def test_an_encoded_corpus_has_the_answers_of_its_files(voting, column, tmp_path):
+def test_an_encoded_corpus_has_the_answers_of_its_files(voting, voted, column, tmp_path):
     """Also above a frozen encoder, whose maps are all that is kept."""
     pixels = voting.reader(tf.constant(PICTURES)).numpy()
     memory = voting.encoder(pixels, training=False)[0].numpy()
@@ -145,6 +150,6 @@ def test_an_encoded_corpus_has_the_answers_of_its_files(voting, column, tmp_path
     }
     corpus = write_corpus(tmp_path / "corpus", [chunk])
     found = caption_corpus(voting.model, artifacts_of(voting.config), voting.config, corpus)
-    wanted = compiled(voting)("serve", PICTURES)
+    wanted = voted("serve", PICTURES)
     assert list(found["caption"]) == texts_of(wanted["caption"])
     np.testing.assert_allclose(found["score"], wanted["score"], rtol=1e-4)
