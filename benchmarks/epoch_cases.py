@@ -89,13 +89,13 @@ class Text:
         return [row - self.case.first_label for row in self.column(self.batches.target)]
 
     def column(self, name: str) -> list[np.ndarray]:
-        """Return a column row by row: of tokens, int[T] each."""
+        """Return a column row by row: of tokens, int64[T] each."""
         corpus = self.batches.corpus
-        if name not in corpus.ragged_names:
-            return list(corpus.column(name))
-        ragged = corpus.ragged(name)
-        values = ragged.values.astype(np.int64)  # what PyTorch looks up by
-        return np.split(values, np.cumsum(ragged.lengths)[:-1])
+        ragged = corpus.ragged(name) if name in corpus.ragged_names else None
+        values = corpus.column(name) if ragged is None else ragged.values
+        if values.dtype.kind in "iu":
+            values = values.astype(np.int64)  # what PyTorch takes for numbers of words and classes
+        return list(values) if ragged is None else np.split(values, np.cumsum(ragged.lengths)[:-1])
 
 
 @dataclass(frozen=True)

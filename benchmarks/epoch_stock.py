@@ -29,7 +29,7 @@ def stock(text: Text, rows: int) -> System:
 
     widths = " and ".join(str(ids.shape[1]) for ids in inputs.values())
     name = f"stock Keras, {rows} × {widths}"
-    return System(name, lambda: model.fit(train, epochs=1, verbose=0), losses)
+    return System(name, lambda: model.fit(train, verbose=0, shuffle=False), losses)
 
 
 def vectorized(text: Text) -> tuple[dict[str, np.ndarray], np.ndarray]:
