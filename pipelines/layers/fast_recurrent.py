@@ -130,77 +130,67 @@ def _run_one(
     """Run a layer that is no Bidirectional; as `run_fast`."""
     import tensorflow as tf
 
-    from pipelines.layers.fast.layer import Layer
+    from pipelines.layers.fast.layer import Reading
 
     cell = layer.cell
     kind = "lstm" if isinstance(layer, keras.layers.LSTM) else "gru"
-    reading = Layer(kind, layer.go_backwards, in_time, bool(layer.zero_output_for_mask), _lanes())
+    reading = Reading(kind, layer.go_backwards, in_time, bool(layer.zero_output_for_mask), _lanes())
     zeros = tf.zeros([tf.shape(inputs)[0], layer.units])
     state = tuple(state or [zeros] * (2 if kind == "lstm" else 1))
-    weights = tuple(_value(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias))
-    outputs, *final = recurrence(
-        reading, inputs, mask, (*state, zeros)[:2], _dropout_masks(cell, zeros), weights
-    )
+    weights = [_value(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias) if w is not None]
+    mask = tf.ones(tf.shape(inputs)[:2], tf.bool) if mask is None else tf.cast(mask, tf.bool)
+    dropout = _dropout_masks(cell, zeros)
+    outputs, *final = _recurrence(reading, mask, dropout)(inputs, *(*state, zeros)[:2], *weights)
     return outputs, final[: len(state)]
 
 
-def recurrence(
-    reading: Any, inputs: Any, mask: Any, state: Any, masks: Any, weights: Any
-) -> tuple[Any, Any, Any]:
-    """Run a layer in one direction as an operation with a gradient of its own.
+def _recurrence(reading: Any, mask: Any, dropout: Any) -> Any:
+    """Return a function, with a gradient of its own, that runs a layer in one direction.
 
     Args:
-        reading: a `pipelines.layers.fast.layer.Layer`.
-        inputs: float32[B, T, D].
-        mask: bool[B, T], or None.
-        state: h and c, float32[B, units]; a GRU has no use for the second.
-        masks: of recurrent dropout, float32[gates, B, units], or float32[1, 1, units] of 1.
-        weights: kernel, recurrent kernel, and bias or None.
+        reading: see `pipelines.layers.fast.layer`.
+        mask: bool[B, T].
+        dropout: masks of h, as for `pipelines.layers.fast.layer.Given`.
 
     Returns:
-        outputs float32[B, T, units], and h and c after them.
+        a function of inputs [B, T, D], h, c [B, units], kernel, recurrent kernel, and bias if there
+        is one, that gives outputs [B, T, units] and the final h and c.
     """
     import tensorflow as tf
 
-    from pipelines.layers.fast.layer import Kept, backward, forward
+    from pipelines.layers.fast.layer import Given, Kept, backward, forward
 
-    mask = tf.ones(tf.shape(inputs)[:2], tf.bool) if mask is None else tf.cast(mask, tf.bool)
-    biased = weights[2] is not None
-    weights = tuple(tf.convert_to_tensor(weight) for weight in weights[: 2 + biased])
-    floats, integers = [tf.float32], [tf.int32]
-    units = state[0].shape[-1]
+    def ahead(inputs: Any, mask: Any, h: Any, c: Any, dropout: Any, *weights: Any) -> Any:
+        given = Given(dropout, _three(weights))
+        outputs, final, kept = forward(reading, inputs, mask, (h, c), given)
+        return outputs, *final, *kept
+
+    def back(upstream: Any, d_h: Any, d_c: Any, dropout: Any, *rest: Any) -> Any:
+        weights, kept = rest[: -len(Kept._fields)], Kept(*rest[-len(Kept._fields) :])
+        given = Given(dropout, _three(weights))
+        d_inputs, d_state, d_weights = backward(reading, upstream, (d_h, d_c), given, kept)
+        return d_inputs, *d_state, *d_weights[: len(weights)]
 
     def run(inputs: Any, h: Any, c: Any, *weights: Any) -> Any:
-        def ahead(inputs: Any, mask: Any, h: Any, c: Any, masks: Any, *weights: Any) -> Any:
-            outputs, final, kept = forward(reading, inputs, mask, (h, c), masks, _three(weights))
-            return outputs, *final, *kept
+        types = [tf.float32] * 7 + [tf.int32] * 2
+        given = (inputs, mask, h, c, dropout, *weights)
+        outputs, h_after, c_after, *kept = tf.numpy_function(ahead, given, types, stateful=False)
 
-        given = (inputs, mask, h, c, masks, *weights)
-        found = tf.numpy_function(ahead, given, floats * 7 + integers * 2, stateful=False)
-        outputs, *kept = found[0], *found[3:]
-
-        def gradient(upstream: Any, d_h: Any, d_c: Any) -> Any:
-            def back(upstream: Any, d_h: Any, d_c: Any, masks: Any, *rest: Any) -> Any:
-                own, kept = rest[: 2 + biased], Kept(*rest[2 + biased :])
-                later = (d_h, d_c)
-                d_inputs, d_state, d_weights = backward(
-                    reading, upstream, later, masks, _three(own), kept
-                )
-                return d_inputs, *d_state, *d_weights[: 2 + biased]
-
-            given = (upstream, d_h, d_c, masks, *weights, *kept)
-            found = tf.numpy_function(back, given, floats * (5 + biased), stateful=False)
-            for value, like in zip(found, (inputs, h, c, *weights), strict=True):
-                value.set_shape(like.shape)
+        def gradient(*upstream: Any) -> Any:
+            sources = (inputs, h, c, *weights)
+            given = (*upstream, dropout, *weights, *kept)
+            types = [tf.float32] * len(sources)
+            found = tf.numpy_function(back, given, types, stateful=False)
+            for value, source in zip(found, sources, strict=True):
+                value.set_shape(source.shape)
             return found
 
-        outputs.set_shape([*inputs.shape[:2], units])
-        for value in found[1:3]:
-            value.set_shape([inputs.shape[0], units])
-        return tuple(found[:3]), gradient
+        outputs.set_shape([*inputs.shape[:2], h.shape[-1]])
+        for value in (h_after, c_after):
+            value.set_shape([inputs.shape[0], h.shape[-1]])
+        return (outputs, h_after, c_after), gradient
 
-    result: tuple[Any, Any, Any] = tf.custom_gradient(run)(inputs, *state, *weights)
-    return result
+    return tf.custom_gradient(run)
 
 
 def _three(weights: Sequence[Any]) -> tuple[Any, Any, Any]:

@@ -75,8 +75,11 @@ class SequencePooling(keras.layers.Layer):
         """Return None: the time axis is gone."""
 
     def _last(self, states: Any, mask: Any) -> Any:
-        final = ops.sum(ops.cast(mask, "int32"), axis=1) - 1
-        last = ops.squeeze(ops.take_along_axis(states, final[:, None, None], axis=1), 1)
+        rows, steps, width = ops.shape(states)
+        final = ops.maximum(ops.sum(ops.cast(mask, "int32"), axis=1) - 1, 0)
+        # By whole rows: the gradient of `take_along_axis` adds up single values.
+        flat = ops.reshape(states, (-1, width))
+        last = ops.take(flat, ops.arange(rows) * steps + final, axis=0)
         return final_states(states[:, 0], last, self.backward)
 
     def _mean(self, states: Any, mask: Any) -> Any:

@@ -53,6 +53,11 @@ def chosen(values: Any, places: Any) -> Any:
         values: [B, N, ...].
         places: int32[B, J], in [0, N).
     """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # One operation, where the rest takes a dozen, and a search does this a dozen times a step.
+        return tf.gather(values, places, batch_dims=1)
     shape = ops.shape(values)
     rows = ops.arange(shape[0], dtype="int32")[:, None] * shape[1]
     return ops.take(ops.reshape(values, (-1, *shape[2:])), places + rows, axis=0)

@@ -11,6 +11,7 @@ from pipelines.errors import ConfigError
 from pipelines.layers.decoding.constraints import constrained, discouraged
 from pipelines.layers.decoding.hypotheses import (
     NEVER,
+    chosen,
     first_tokens,
     loop,
     row_limits,
@@ -277,9 +278,8 @@ def _where_live(live: Any, after: Ahead, now: Walk) -> Ahead:
 def _at(values: Any, tokens: Any) -> Any:
     """Return values[b, k, tokens[b, k]], float32[B, K]."""
     size = values.shape[-1]
-    places = ops.reshape(tokens, (-1,))
-    places += ops.arange(ops.shape(places)[0], dtype="int32") * size
-    return ops.reshape(ops.take(ops.reshape(values, (-1,)), places), ops.shape(tokens))
+    found = chosen(ops.reshape(values, (-1, size)), ops.reshape(tokens, (-1, 1)))
+    return ops.reshape(found, ops.shape(tokens))
 
 
 def _most_probable(logits: Any, number: Any) -> Any:  # noqa: ARG001

@@ -12,8 +12,7 @@ halved: sigmoid(x) = (1 + tanh(x / 2)) / 2, so that a row of gates is one run of
           dg = dh (1 - z) (1 - g²)   dz = dh (h - g) z (1 - z)
           dr = dg u r (1 - r)        du = dg r           dh <- dh z
 
-Every loop reads and writes few arrays, so that LLVM can prove them apart and vectorise it. There is
-no `nnan` among the allowances for floating point: what is not a number has to come out as such.
+Every loop reads and writes few arrays, so that LLVM can prove them apart and vectorise it.
 """
 
 from __future__ import annotations
@@ -22,8 +21,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from pipelines.layers.fast.compiling import compiled
+from pipelines.layers.fast.records import Array
 
 _F = np.float32
 _HALF, _ONE, _TWO = _F(0.5), _F(1.0), _F(2.0)
@@ -35,14 +37,9 @@ _ROUNDER = _F(1.5 * 2**23)  # what is added to it loses its fraction
 _LARGEST = _F(18.0)  # tanh(9) is 1 in float32
 _TERMS = tuple(_F(1.0 / np.prod(np.arange(1.0, n + 1))) for n in range(1, 8))  # 1 / n!
 
-_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
-compiled = njit(**_OPTIONS)  # part of an entry
-entry = njit(cache=True, **_OPTIONS)  # called from Python; kept on disk once compiled
 
-
-@intrinsic
-def _power_of_two(_: Any, exponent: Any) -> Any:
-    """Return 2 to the power of a whole float32 between -126 and 127."""
+def _write_power_of_two(_: Any, exponent: Any) -> Any:
+    """Write code for 2 to the power of a whole float32 between -126 and 127."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         del context, signature
@@ -50,12 +47,15 @@ def _power_of_two(_: Any, exponent: Any) -> Any:
         biased = builder.add(builder.fptosi(arguments[0], integer), integer(127))
         return builder.bitcast(builder.shl(biased, integer(23)), ir.FloatType())
 
-    return types.float32(types.float32), generate
+    return types.float32(exponent), generate
 
 
-@compiled  # type: ignore[untyped-decorator]
-def tanh(x):  # type: ignore[no-untyped-def]
-    """Return tanh(x) = (e^2x - 1) / (e^2x + 1), to 2e-7 of its size, small x included.
+_power_of_two: Any = intrinsic(_write_power_of_two)
+
+
+@compiled
+def tanh(x: Any) -> Any:
+    """Return (e^2x - 1) / (e^2x + 1) to 2e-7 of its size, small x included.
 
     e^y - 1 is 2^n (e^r - 1) + 2^n - 1 with y = n ln 2 + r, and e^r - 1 a Taylor polynomial of
     degree 7, whose first missing term is below 1e-8 of it.
@@ -76,20 +76,20 @@ def tanh(x):  # type: ignore[no-untyped-def]
     return less_one / (less_one + _TWO)
 
 
-@compiled  # type: ignore[untyped-decorator]
-def _bend(row):  # type: ignore[no-untyped-def]
+@compiled
+def _bend(row: Array) -> None:
     for j in range(row.size):
         row[j] = tanh(row[j])
 
 
-@compiled  # type: ignore[untyped-decorator]
-def _to_sigmoid(row):  # type: ignore[no-untyped-def]
+@compiled
+def _to_sigmoid(row: Array) -> None:
     for j in range(row.size):
         row[j] = _HALF + _HALF * row[j]
 
 
-@compiled  # type: ignore[untyped-decorator]
-def lstm_row(gates, memory, hidden):  # type: ignore[no-untyped-def]
+@compiled
+def lstm_row(gates: Array, memory: Array, hidden: Array) -> None:
     """Take a step.
 
     Args:
@@ -107,8 +107,8 @@ def lstm_row(gates, memory, hidden):  # type: ignore[no-untyped-def]
         hidden[j] = o[j] * tanh(memory[j])
 
 
-@compiled  # type: ignore[untyped-decorator]
-def gru_row(gates, hidden):  # type: ignore[no-untyped-def]
+@compiled
+def gru_row(gates: Array, hidden: Array) -> None:
     """Take a step.
 
     Args:
@@ -125,8 +125,10 @@ def gru_row(gates, hidden):  # type: ignore[no-untyped-def]
         hidden[j] = g[j] + z[j] * (hidden[j] - g[j])
 
 
-@compiled  # type: ignore[untyped-decorator]
-def lstm_row_back(gates, before, d_hidden, d_memory, d_gates, bent):  # type: ignore[no-untyped-def]
+@compiled
+def lstm_row_back(
+    gates: Array, before: Array, d_hidden: Array, d_memory: Array, d_gates: Array
+) -> None:
     """Step back.
 
     Args:
@@ -135,12 +137,12 @@ def lstm_row_back(gates, before, d_hidden, d_memory, d_gates, bent):  # type: ig
         d_hidden: gradient of h after it; becomes 0.
         d_memory: gradient of c after it; becomes that before it, by way of c alone.
         d_gates: becomes the gradient of the products, float32[4 × width].
-        bent: float32[width], to work in.
     """
     n = before.size
     g, i, f, o = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :]
     d_g, d_i = d_gates[:n], d_gates[n : 2 * n]
     d_f, d_o = d_gates[2 * n : 3 * n], d_gates[3 * n :]
+    bent = d_i  # until that is written
     for j in range(n):
         bent[j] = tanh(f[j] * before[j] + i[j] * g[j])
     for j in range(n):
@@ -159,8 +161,8 @@ def lstm_row_back(gates, before, d_hidden, d_memory, d_gates, bent):  # type: ig
         d_hidden[j] = _F(0.0)
 
 
-@compiled  # type: ignore[untyped-decorator]
-def gru_row_back(gates, before, d_hidden, d_gates):  # type: ignore[no-untyped-def]
+@compiled
+def gru_row_back(gates: Array, before: Array, d_hidden: Array, d_gates: Array) -> None:
     """Step back.
 
     Args:

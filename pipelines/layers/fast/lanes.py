@@ -4,298 +4,290 @@ Sequences of a lane are sorted by their number of real steps, the longest first,
 step: block t holds the rows that have a t-th real step, in that order, filled up to a multiple of
 `ROWS` with rows of zeros. Masked steps are in no block, hence cost nothing and get no gradient.
 What a step reads, keeps and is multiplied by then lies in consecutive rows.
-
-Of every row of a block the way back needs
-    read    what the kernel multiplied: the inputs, a 1 that the bias multiplies, zeros
-    hidden  what the recurrent kernel multiplied: h, a 1, zeros; once for each dropout mask of h
-    state   c of an LSTM, h of a GRU, before the step
-    gates   see `cells`
 """
 
 from __future__ import annotations
 
-from collections import namedtuple
+from typing import Any
 
 import numpy as np
 
-from pipelines.layers.fast.cells import (
-    compiled,
-    entry,
-    gru_row,
-    gru_row_back,
-    lstm_row,
-    lstm_row_back,
-)
+from pipelines.layers.fast.cells import gru_row, gru_row_back, lstm_row, lstm_row_back
+from pipelines.layers.fast.compiling import compiled, entry
 from pipelines.layers.fast.products import LANES, ROWS, add_product
+from pipelines.layers.fast.records import Array, Flow, Gradients, Lane, Packed, Weights
 
-# How a layer reads: whether it is a GRU, reads backward, and gives outputs in the order of time
-# (else of reading); whether outputs at masked steps are 0, or repeat the one before.
-Manner = namedtuple("Manner", "gru backward in_time zero_masked")
-# Which rows of the batch, how many real steps each row of the batch has, and when: reading
-# positions int32[B, T], real ones first.
-Rows = namedtuple("Rows", "numbers counts positions")
-Packed = namedtuple("Packed", "read hidden state gates")
-# Panels of the kernel [D + 1 → gates] and, for each mask, of the recurrent kernel [units + 1 →
-# gates]; the first and last part of a row of gates that each of them makes.
-Weights = namedtuple("Weights", "kernel recurrent")
 CHUNK = 256  # rows at least that a product of weight gradients sums over
-
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
 
-@compiled  # type: ignore[untyped-decorator]
-def _filled(rows):  # type: ignore[no-untyped-def]
+@compiled
+def _filled(rows: int) -> int:
     return (rows + ROWS - 1) // ROWS * ROWS
 
 
-@entry  # type: ignore[untyped-decorator]
-def packed_rows(rows):  # type: ignore[no-untyped-def]
-    """Return how many rows the blocks of a lane have in all."""
-    total, live = 0, rows.numbers.size
-    for t in range(rows.positions.shape[1]):
-        while live > 0 and rows.counts[rows.numbers[live - 1]] <= t:
-            live -= 1
-        total += _filled(live)
-    return total
-
-
-@compiled  # type: ignore[untyped-decorator]
-def _multiply(left, first, depth, right, result, start, rows):  # type: ignore[no-untyped-def]
-    """Add left[:rows, first : first + depth] @ right to columns of result from `start` on.
-
-    Args:
-        left: float32[..., L], of which some columns are taken.
-        right: panels float32[P, depth, 16].
-        result: float32[..., R].
-    """
-    add_product(
-        left.ctypes.data + 4 * first,
-        (left.shape[1], 1),
-        right.ctypes.data,
-        (LANES, right.shape[1] * LANES),
-        result.ctypes.data + 4 * start,
-        result.shape[1],
-        (rows, depth, right.shape[0]),
-    )
-
-
-@compiled  # type: ignore[untyped-decorator]
-def _multiply_transposed(left, first, right, start, result, rows):  # type: ignore[no-untyped-def]
-    """Add left[:, first:]ᵀ @ right[:, start:], over `rows` rows, to all of result.
-
-    Args:
-        left: float32[rows, L], of which as many columns are taken as result has rows.
-        right: float32[rows, R], of which as many columns are taken as result has.
-        result: float32[M, N], M a multiple of 8 and N of 16.
-    """
-    add_product(
-        left.ctypes.data + 4 * first,
-        (1, left.shape[1]),
-        right.ctypes.data + 4 * start,
-        (right.shape[1], LANES),
-        result.ctypes.data,
-        result.shape[1],
-        (result.shape[0], rows, result.shape[1] // LANES),
-    )
-
-
-@compiled  # type: ignore[untyped-decorator]
-def _copy(source, target):  # type: ignore[no-untyped-def]
+@compiled
+def _copy(source: Array, target: Array) -> None:
     for j in range(source.size):
         target[j] = source[j]
 
 
-@compiled  # type: ignore[untyped-decorator]
-def _clear(rows):  # type: ignore[no-untyped-def]
+@compiled
+def _clear(rows: Array) -> None:
     for i in range(rows.shape[0]):
         for j in range(rows.shape[1]):
             rows[i, j] = _ZERO
 
 
-@compiled  # type: ignore[untyped-decorator]
-def _time(position, steps, backward):  # type: ignore[no-untyped-def]
+@compiled
+def _time(position: int, steps: int, backward: bool) -> int:
     return steps - 1 - position if backward else position
 
 
-@compiled  # type: ignore[untyped-decorator]
-def _pack_block(manner, rows, t, live, inputs, masks, states, packed):  # type: ignore[no-untyped-def]
-    """Write what a block reads and keeps; dead rows become 0."""
-    hidden, memory = states
-    steps, width, units = inputs.shape[1], inputs.shape[2], masks.shape[2]
-    section = packed.hidden.shape[1] // masks.shape[0]
-    _clear(packed.read)
-    _clear(packed.hidden)
-    _clear(packed.state)
-    for i in range(live):
-        row = rows.numbers[i]
-        time = _time(rows.positions[row, t], steps, manner.backward)
-        _copy(inputs[row, time], packed.read[i])
-        packed.read[i, width] = _ONE
-        for m in range(masks.shape[0]):
-            into, mask, state = (
-                packed.hidden[i, m * section :],
-                masks[m, row % masks.shape[1]],
-                hidden[i],
-            )
-            for j in range(units):
-                into[j] = state[j] * mask[j]
-            into[units] = _ONE
-        _copy(hidden[i] if manner.gru else memory[i], packed.state[i])
+@compiled
+def _multiply(left: Array, right: Array, result: Array, rows: int, columns: Any) -> None:
+    """Add left @ right to some columns of result.
+
+    Args:
+        left: float32[..., L].
+        right: panels float32[P, depth, 16].
+        result: float32[..., R].
+        rows: of left and result.
+        columns: the first of left, of which `depth` are taken, and of result.
+    """
+    add_product(
+        (left.ctypes.data + 4 * columns[0], left.shape[1], 1),
+        (right.ctypes.data, LANES, right.shape[1] * LANES),
+        (result.ctypes.data + 4 * columns[1], result.shape[1]),
+        (rows, right.shape[1], right.shape[0]),
+    )
 
 
-@entry  # type: ignore[untyped-decorator]
-def run_lane(manner, rows, inputs, masks, weights, states, packed, outputs):  # type: ignore[no-untyped-def]
+@compiled
+def _multiply_transposed(left: Array, right: Array, result: Array, columns: Any) -> None:
+    """Add leftᵀ @ right, over all rows of left, to all of result.
+
+    Args:
+        left: float32[N, L], of which as many columns are taken as result has rows.
+        right: float32[N or more, R], of which as many columns are taken as result has.
+        result: float32[M, N], M a multiple of `ROWS` and N of 16.
+        columns: the first of left and of right.
+    """
+    add_product(
+        (left.ctypes.data + 4 * columns[0], 1, left.shape[1]),
+        (right.ctypes.data + 4 * columns[1], right.shape[1], LANES),
+        (result.ctypes.data, result.shape[1]),
+        (result.shape[0], left.shape[0], result.shape[1] // LANES),
+    )
+
+
+@entry
+def packed_rows(lane: Lane) -> int:
+    """Return how many rows the blocks of a lane have in all."""
+    total, live = 0, lane.numbers.size
+    for t in range(lane.positions.shape[1]):
+        while live > 0 and lane.counts[lane.numbers[live - 1]] <= t:
+            live -= 1
+        total += _filled(live)
+    return total
+
+
+@entry
+def run_lane(lane: Lane, flow: Flow, weights: Weights, states: Any, packed: Packed) -> None:
     """Run a lane forward.
 
     Args:
-        manner: see `Manner`.
-        rows: see `Rows`.
-        inputs: float32[B, T, D].
-        masks: of recurrent dropout, float32[Q, B, units]; float32[1, 1, units] of ones for none.
-        weights: panels of the kernel and of Q recurrent kernels.
-        states: h and c of the lane's rows, float32[rows, width] each; become the final ones.
-        packed: the lane's part of what is kept.
-        outputs: float32[B, T, units], to be written.
+        lane: its rows.
+        flow: inputs, and outputs to be written.
+        weights: see `Weights`.
+        states: h and c of its rows, float32[R, width] each; become the final ones.
+        packed: the lane's part of what is kept, to be written.
     """
-    hidden, memory = states
-    kernels, steps, width = masks.shape[0], inputs.shape[1], hidden.shape[1]
-    units, section = masks.shape[2], packed.hidden.shape[1] // masks.shape[0]
-    start, live = 0, rows.numbers.size
+    steps, start, live = flow.inputs.shape[1], 0, lane.numbers.size
     for t in range(steps):
-        while live > 0 and rows.counts[rows.numbers[live - 1]] <= t:
+        while live > 0 and lane.counts[lane.numbers[live - 1]] <= t:
             live -= 1
-        if live == 0:
-            break
         stop = start + _filled(live)
         block = Packed(
-            packed.read[start:stop], packed.hidden[start:stop],
-            packed.state[start:stop], packed.gates[start:stop],
-        )  # fmt: skip
-        _pack_block(manner, rows, t, live, inputs, masks, states, block)
-        _clear(block.gates)
-        count = stop - start
-        _multiply(block.read, 0, weights.kernel.shape[1], weights.kernel, block.gates, 0, count)
-        for m in range(kernels):
-            right = weights.recurrent[m]
-            column = (width if manner.gru else 0) + m * right.shape[0] * LANES
-            _multiply(block.hidden, m * section, units + 1, right, block.gates, column, count)
+            packed.read[start:stop],
+            packed.hidden[start:stop],
+            packed.state[start:stop],
+            packed.gates[start:stop],
+        )
+        _read_block(lane, flow, states, block, (t, live))
+        _project_block(lane, flow, weights, block)
+        hidden, memory = states
         for i in range(live):
-            if manner.gru:
+            if lane.gru:
                 gru_row(block.gates[i], hidden[i])
             else:
                 lstm_row(block.gates[i], memory[i], hidden[i])
-            row = rows.numbers[i]
-            position = rows.positions[row, t]
-            time = _time(position, steps, manner.backward and manner.in_time)
-            _copy(hidden[i, :units], outputs[row, time])
+            row = lane.numbers[i]
+            time = _time(lane.positions[row, t], steps, lane.flipped)
+            _copy(hidden[i, : flow.outputs.shape[2]], flow.outputs[row, time])
         start = stop
-    _fill_masked(manner, rows, outputs)
+    _fill_masked(lane, flow.outputs)
 
 
-@compiled  # type: ignore[untyped-decorator]
-def _fill_masked(manner, rows, outputs):  # type: ignore[no-untyped-def]
+@compiled
+def _read_block(lane: Lane, flow: Flow, states: Any, block: Packed, at: Any) -> None:
+    """Write what a block reads and keeps; rows beyond the live ones become 0."""
+    (t, live), (hidden, memory), masks = at, states, flow.masks
+    steps, width, units = flow.inputs.shape[1], flow.inputs.shape[2], masks.shape[2]
+    section = block.hidden.shape[1] // masks.shape[0]
+    _clear(block.read)
+    _clear(block.hidden)
+    _clear(block.state[live:])
+    for i in range(live):
+        row = lane.numbers[i]
+        time = _time(lane.positions[row, t], steps, lane.backward)
+        _copy(flow.inputs[row, time], block.read[i])
+        block.read[i, width] = _ONE
+        _copy(hidden[i] if lane.gru else memory[i], block.state[i])
+        state = hidden[i]
+        for m in range(masks.shape[0]):
+            mask, into = masks[m, row % masks.shape[1]], block.hidden[i, m * section :]
+            for j in range(units):
+                into[j] = state[j] * mask[j]
+            into[units] = _ONE
+
+
+@compiled
+def _project_block(lane: Lane, flow: Flow, weights: Weights, block: Packed) -> None:
+    """Multiply what a block read."""
+    rows, masks = block.read.shape[0], flow.masks.shape[0]
+    section, first = block.hidden.shape[1] // masks, block.state.shape[1] if lane.gru else 0
+    _clear(block.gates)
+    _multiply(block.read, weights.kernel, block.gates, rows, (0, 0))
+    for m in range(masks):
+        right = weights.recurrent[m]
+        column = first + m * right.shape[0] * LANES
+        _multiply(block.hidden, right, block.gates, rows, (m * section, column))
+
+
+@compiled
+def _fill_masked(lane: Lane, outputs: Array) -> None:
     """Write the outputs of masked steps."""
-    steps, flip = outputs.shape[1], manner.backward and manner.in_time
-    for row in rows.numbers:
-        count, step = rows.counts[row], 0
-        if count == steps:
-            continue
-        for position in range(steps):
-            if step < count and rows.positions[row, step] == position:
+    steps = outputs.shape[1]
+    for row in lane.numbers:
+        count, step = lane.counts[row], 0
+        for position in range(steps if count < steps else 0):
+            time = _time(position, steps, lane.flipped)
+            if step < count and lane.positions[row, step] == position:
                 step += 1
-            elif step == 0 or manner.zero_masked:
-                time = _time(position, steps, flip)
+            elif step == 0 or lane.zero_masked:
                 _clear(outputs[row, time : time + 1])
             else:
-                before = outputs[row, _time(position - 1, steps, flip)]
-                _copy(before, outputs[row, _time(position, steps, flip)])
+                _copy(outputs[row, _time(position - 1, steps, lane.flipped)], outputs[row, time])
 
 
-@compiled  # type: ignore[untyped-decorator]
-def _add_upstream(manner, rows, t, row, upstream, gradient):  # type: ignore[no-untyped-def]
-    """Add what the outputs that show a step hand back to its gradient."""
-    steps, count = upstream.shape[1], rows.counts[row]
-    first = rows.positions[row, t]
+@entry
+def run_lane_back(
+    lane: Lane, flow: Flow, weights: Weights, gradients: Gradients, packed: Packed
+) -> None:
+    """Run a lane back.
+
+    Args:
+        lane: its rows.
+        flow: gradient of the outputs, and that of the inputs to be written at real steps.
+        weights: panels of the transposed kernels.
+        gradients: see `Gradients`.
+        packed: what `run_lane` kept.
+    """
+    rows, width = gradients.hidden.shape
+    products = np.empty((_filled(rows), weights.kernel.shape[0] * LANES + width), np.float32)
+    d_gates = np.empty((CHUNK + _filled(rows), packed.gates.shape[1]), np.float32)
+    stop = end = packed.read.shape[0]
+    live = 0
+    for t in range(flow.inputs.shape[1] - 1, -1, -1):
+        while live < rows and lane.counts[lane.numbers[live]] > t:
+            live += 1
+        start = stop - _filled(live)
+        top = d_gates.shape[0] - (end - start)
+        block = Packed(
+            packed.read[start:stop],
+            packed.hidden[start:stop],
+            packed.state[start:stop],
+            packed.gates[start:stop],
+        )
+        d_block = d_gates[top : top + stop - start]
+        _bend_back(lane, flow, gradients, block, d_block, (t, live))
+        _project_back(lane, flow, weights, gradients, d_block, products, (t, live))
+        if end > start and (end - start >= CHUNK or t == 0):
+            chunk = Packed(
+                packed.read[start:end],
+                packed.hidden[start:end],
+                packed.state[start:end],
+                packed.gates[start:end],
+            )
+            _sum_weights(lane, gradients, chunk, d_gates[top:])
+            end = start
+        stop = start
+
+
+@compiled
+def _bend_back(  # noqa: PLR0917 - compiled
+    lane: Lane, flow: Flow, gradients: Gradients, block: Packed, d_block: Array, at: Any
+) -> None:
+    """Write the gradients of a block's gates, from those of its outputs and states."""
+    t, live = at
+    for i in range(live):
+        d_hidden = gradients.hidden[i]
+        _add_upstream(lane, flow.outputs, lane.numbers[i], t, d_hidden)
+        if lane.gru:
+            gru_row_back(block.gates[i], block.state[i], d_hidden, d_block[i])
+        else:
+            lstm_row_back(block.gates[i], block.state[i], d_hidden, gradients.memory[i], d_block[i])
+    _clear(d_block[live:])
+
+
+@compiled
+def _add_upstream(lane: Lane, upstream: Array, row: int, t: int, gradient: Array) -> None:
+    """Add what the outputs that show a step hand back."""
+    steps, count = upstream.shape[1], lane.counts[row]
+    first = lane.positions[row, t]
     last = first + 1
-    if not manner.zero_masked:
-        last = rows.positions[row, t + 1] if t + 1 < count else steps
+    if not lane.zero_masked:
+        last = lane.positions[row, t + 1] if t + 1 < count else steps
     for position in range(first, last):
-        given = upstream[row, _time(position, steps, manner.backward and manner.in_time)]
+        given = upstream[row, _time(position, steps, lane.flipped)]
         for j in range(given.size):
             gradient[j] += given[j]
 
 
-@entry  # type: ignore[untyped-decorator]
-def run_lane_back(
-    manner, rows, upstream, masks, weights, gradients, packed, d_inputs, d_weights, work
-):  # type: ignore[no-untyped-def]
-    """Run a lane back.
+@compiled
+def _project_back(  # noqa: PLR0917 - compiled
+    lane: Lane, flow: Flow, weights: Weights, gradients: Gradients,
+    d_block: Array, products: Array, at: Any,
+) -> None:  # fmt: skip
+    """Multiply the gradients of a block's gates: those of its inputs and of the states before."""
+    (t, live), masks, rows = at, flow.masks, d_block.shape[0]
+    steps, size, units = flow.inputs.shape[1], flow.inputs.shape[2], masks.shape[2]
+    width, span = gradients.hidden.shape[1], gradients.recurrent.shape[2]
+    column, first = products.shape[1] - width, width if lane.gru else 0
+    _clear(products[:rows])
+    _multiply(d_block, weights.kernel, products, rows, (0, 0))
+    for i in range(live):
+        row = lane.numbers[i]
+        time = _time(lane.positions[row, t], steps, lane.backward)
+        _copy(products[i, :size], flow.inputs[row, time])
+    for m in range(masks.shape[0]):
+        if m > 0:
+            _clear(products[:rows, column:])
+        _multiply(d_block, weights.recurrent[m], products, rows, (first + m * span, column))
+        for i in range(live):
+            mask, given = masks[m, lane.numbers[i] % masks.shape[1]], products[i, column:]
+            into = gradients.hidden[i]
+            for j in range(units):
+                into[j] += given[j] * mask[j]
 
-    Args:
-        manner: see `Manner`.
-        rows: see `Rows`.
-        upstream: gradient of the outputs, float32[B, T, units].
-        masks: as for `run_lane`.
-        weights: panels of the kernel and of Q recurrent kernels, transposed.
-        gradients: of the final h and c, float32[rows, width]; become those of the initial ones.
-        packed: what `run_lane` kept.
-        d_inputs: float32[B, T, D], to be written at real steps.
-        d_weights: sums of the gradients of the kernel and of Q recurrent kernels, to be added to.
-        work: float32 [chunk, 4 × width] and [rows, ...] arrays to work in.
-    """
-    d_hidden, d_memory = gradients
-    d_kernel, d_recurrent = d_weights
-    d_gates, d_read, d_state = work
-    width, size = d_hidden.shape[1], d_inputs.shape[2]
-    kernels, units, steps = masks.shape[0], masks.shape[2], upstream.shape[1]
-    section = packed.hidden.shape[1] // kernels
-    span = d_recurrent.shape[2]
-    first = width if manner.gru else 0
-    stop = end = packed.read.shape[0]
-    live, bent = 0, np.empty(width, np.float32)
-    for t in range(steps - 1, -1, -1):
-        while live < rows.numbers.size and rows.counts[rows.numbers[live]] > t:
-            live += 1
-        if live == 0:
-            continue
-        count = _filled(live)
-        start = stop - count
-        top = d_gates.shape[0] - (end - start)
-        block = d_gates[top : top + count]
-        for i in range(live):
-            _add_upstream(manner, rows, t, rows.numbers[i], upstream, d_hidden[i])
-            gates, before = packed.gates[start + i], packed.state[start + i]
-            if manner.gru:
-                gru_row_back(gates, before, d_hidden[i], block[i])
-            else:
-                lstm_row_back(gates, before, d_hidden[i], d_memory[i], block[i], bent)
-        _clear(block[live:])
-        _clear(d_read[:count])
-        _multiply(block, 0, weights.kernel.shape[1], weights.kernel, d_read, 0, count)
-        for i in range(live):
-            row = rows.numbers[i]
-            time = _time(rows.positions[row, t], steps, manner.backward)
-            _copy(d_read[i, :size], d_inputs[row, time])
-        for m in range(kernels):
-            right = weights.recurrent[m]
-            _clear(d_state[:count])
-            _multiply(block, first + m * span, right.shape[1], right, d_state, 0, count)
-            for i in range(live):
-                mask, given, into = (
-                    masks[m, rows.numbers[i] % masks.shape[1]],
-                    d_state[i],
-                    d_hidden[i],
-                )
-                for j in range(units):
-                    into[j] += given[j] * mask[j]
-        if end - start >= CHUNK or start == 0:
-            taken = end - start
-            gates = d_gates[top:]
-            _multiply_transposed(packed.read[start:end], 0, gates, 0, d_kernel, taken)
-            for m in range(kernels):
-                _multiply_transposed(
-                    packed.hidden[start:end], m * section, gates, first + m * span,
-                    d_recurrent[m], taken,
-                )  # fmt: skip
-            end = start
-        stop = start
+
+@compiled
+def _sum_weights(lane: Lane, gradients: Gradients, chunk: Packed, d_gates: Array) -> None:
+    """Add the gradients of the weights over a chunk of blocks."""
+    masks, span = gradients.recurrent.shape[0], gradients.recurrent.shape[2]
+    section, first = chunk.hidden.shape[1] // masks, chunk.state.shape[1] if lane.gru else 0
+    _multiply_transposed(chunk.read, d_gates, gradients.kernel, (0, 0))
+    for m in range(masks):
+        columns = (m * section, first + m * span)
+        _multiply_transposed(chunk.hidden, d_gates, gradients.recurrent[m], columns)
