@@ -67,13 +67,31 @@ def read_rows(variable: Any, ids: Any, *, training: bool) -> Any:
         return ops.take(variable, ids, axis=0)
     import tensorflow as tf
 
-    vectors = tf.gather(variable.value, ids)
-    table = lazy_table(variable)
-    if not training or table is None:
-        return vectors
+    if not training:
+        return tf.gather(variable.value, ids)
     rows, numbers = tf.unique(tf.reshape(ids, [-1]))
-    missed = tf.gather(table.missed(rows), numbers)
-    return vectors + tf.stop_gradient(tf.reshape(missed, tf.shape(vectors)))
+    vectors, table = tf.gather(variable.value, rows), lazy_table(variable)
+    if table is not None:
+        vectors += tf.stop_gradient(table.missed(rows, vectors))
+    numbers = tf.ensure_shape(tf.reshape(numbers, tf.shape(ids)), ids.shape)
+    return _spread(vectors, numbers)
+
+
+def _spread(vectors: Any, numbers: Any) -> Any:
+    """Gather rows, int[...] of [U, D]; the gradient is summed by row here, and once."""
+    import tensorflow as tf
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def spread(vectors: Any) -> Any:
+        def back(upstream: Any) -> Any:
+            values = tf.reshape(upstream, [-1, vectors.shape[1]])
+            return tf.math.unsorted_segment_sum(
+                values, tf.reshape(numbers, [-1]), tf.shape(vectors)[0]
+            )
+
+        return tf.gather(vectors, numbers), back
+
+    return spread(vectors)
 
 
 @dataclass
@@ -125,25 +143,30 @@ class LazyTable:
         self.factors = add((self._most + 1, count), "factors", initializer=_Rows(self._start))
         setattr(variable, _TABLE, self)
 
-    def missed(self, rows: Any) -> Any:
-        """Return what rows would have moved by since they were touched: int[U] to float32[U, D]."""
-        weight, first, second = self._gathered(rows)
+    def missed(self, rows: Any, weight: Any) -> Any:
+        """Return what rows have missed since they were touched: int[U], float32[U, D] to the same.
+
+        Args:
+            rows: of the table.
+            weight: what is written there.
+        """
+        import tensorflow as tf
+
         factors, _ = self._factors(rows)
-        drift, correction = self._drift(first, second)
-        return (factors[0] - 1.0) * weight - factors[1] * drift + factors[2] * correction
+        first, second = (tf.gather(one.value, rows) for one in self.moments)
+        drift, smaller = self._drift(first, second)
+        return (factors[0] - 1.0) * weight + drift * (factors[2] * smaller - factors[1])
 
     def now(self, rows: Any) -> list[Any]:
         """Return weights, both moments, and the average if there is one, of rows caught up."""
-        import tensorflow as tf
-
-        weight, first, second = self._gathered(rows)
+        weight, first, second, *average = self._gathered(rows)
         factors, steps = self._factors(rows)
-        drift, correction = self._drift(first, second)
-        found = [factors[0] * weight - factors[1] * drift + factors[2] * correction]
+        drift, smaller = self._drift(first, second)
+        found = [factors[0] * weight + drift * (factors[2] * smaller - factors[1])]
         found += [first * self._first**steps, second * self._second**steps]
-        if self.average is not None:
-            moved = factors[4] * weight - factors[5] * drift + factors[6] * correction
-            found.append(factors[3] * tf.gather(self.average.value, rows) + moved)
+        for one in average:
+            moved = factors[4] * weight + drift * (factors[6] * smaller - factors[5])
+            found.append(factors[3] * one + moved)
         return found
 
     def step(self, gradient: Any, how: StepOfAdam) -> None:
@@ -154,11 +177,10 @@ class LazyTable:
         gradient = summed_rows(gradient)
         rows, slope = gradient.indices, gradient.values
         weight, first, second, *average = self.now(rows)
-        first += (slope - first) * (1.0 - self._first)
-        second += (tf.square(slope) - second) * (1.0 - self._second)
+        first = first * self._first + slope * (1.0 - self._first)
+        second = second * self._second + tf.square(slope) * (1.0 - self._second)
         weight = weight * how.kept - first * how.rate / (tf.sqrt(second) + self._epsilon)
-        if average:
-            average = [average[0] * how.average_kept + weight * (1.0 - how.average_kept)]
+        average = [one * how.average_kept + weight * (1.0 - how.average_kept) for one in average]
         self._extend(how)
         self._assign(rows, [weight, first, second, *average])
         passed = tf.cast(self.passed.value, tf.float32)
@@ -206,10 +228,13 @@ class LazyTable:
         self.factors.assign(tf.where(steps[:, None] > 0, tf.stack(new, axis=-1), old))
         self.passed.assign_add(1)
 
+    def _all(self) -> list[Any]:
+        return [self.variable, *self.moments, *([] if self.average is None else [self.average])]
+
     def _gathered(self, rows: Any) -> list[Any]:
         import tensorflow as tf
 
-        return [tf.gather(one.value, rows) for one in (self.variable, *self.moments)]
+        return [tf.gather(one.value, rows) for one in self._all()]
 
     def _factors(self, rows: Any) -> tuple[list[Any], Any]:
         """Return the factors of rows, each float32[U, 1], and how many steps they missed."""
@@ -224,14 +249,12 @@ class LazyTable:
         import tensorflow as tf
 
         root = tf.sqrt(second) + self._epsilon
-        drift = first / root
-        return drift, drift * (self._epsilon / root)
+        return first / root, self._epsilon / root
 
     def _assign(self, rows: Any, values: list[Any]) -> None:
         import tensorflow as tf
 
-        variables = [self.variable, *self.moments, self.average][: len(values)]
-        for variable, value in zip(variables, values, strict=True):
+        for variable, value in zip(self._all(), values, strict=True):
             variable.value.scatter_update(tf.IndexedSlices(value, rows))
 
 

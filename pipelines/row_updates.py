@@ -17,6 +17,7 @@ from keras import ops
 RATE = 150.0  # times the optimizer's learning rate: 0.3 at 2e-3
 ACCUMULATED = 1.0  # at the start; gradients are sums over the tokens of a batch
 _MARK = "pipelines_updated_by_rows"
+_SUMMED = "pipelines_summed"
 
 
 def updated_by_rows(variable: keras.Variable) -> keras.Variable:
@@ -78,13 +79,27 @@ def summed_rows(gradient: Any) -> Any:
 
     TensorFlow lists a row that was read n times n times.
     """
-    if not hasattr(gradient, "indices"):
+    if not hasattr(gradient, "indices") or hasattr(gradient, _SUMMED):
         return gradient
     import tensorflow as tf
 
     rows, numbers = tf.unique(gradient.indices)
     values = tf.math.unsorted_segment_sum(gradient.values, numbers, tf.size(rows))
-    return tf.IndexedSlices(values, rows, gradient.dense_shape)
+    return _as_summed(tf.IndexedSlices(values, rows, gradient.dense_shape))
+
+
+def scaled_rows(gradient: Any, scale: Any) -> Any:
+    """Return a gradient times a scalar, its rows summed; a sparse one stays sparse."""
+    gradient = summed_rows(gradient)
+    if not hasattr(gradient, "indices"):
+        return gradient * scale
+    values = gradient.values * scale
+    return _as_summed(type(gradient)(values, gradient.indices, gradient.dense_shape))
+
+
+def _as_summed(gradient: Any) -> Any:
+    setattr(gradient, _SUMMED, True)
+    return gradient
 
 
 def _update(variable: Any, squares: Any, gradient: Any, rate: Any) -> None:

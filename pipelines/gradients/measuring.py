@@ -19,7 +19,7 @@ from keras import ops
 
 from pipelines.gradients.naming import layer_path, readable_names
 from pipelines.lazy_tables import lazy_table
-from pipelines.row_updates import summed_rows, trained_by_rows
+from pipelines.row_updates import scaled_rows, summed_rows, trained_by_rows
 
 POINTS = 40  # of the curves of an epoch
 SAMPLES = 20  # steps of an epoch in which layers are looked at
@@ -93,12 +93,15 @@ class Monitored(keras.optimizers.Optimizer):
         variables = (
             self._trainable_variables if trainable_variables is None else trainable_variables
         )
-        given = zip(grads, variables, strict=True)
+        given = list(zip(grads, variables, strict=True))
+        readings = [one for one, variable in given if not trained_by_rows(variable)]
+        grads = [one if trained_by_rows(variable) else summed_rows(one) for one, variable in given]
+        given = list(zip(grads, variables, strict=True))
         pairs = [(gradient, variable) for gradient, variable in given if gradient is not None]
         measured = [pair for pair in pairs if not trained_by_rows(pair[1])]
         squares = [_square_sum(gradient) for gradient, _ in measured]
         norm = ops.sqrt(ops.sum(ops.stack(squares)))
-        clipped = self._clips([gradient for gradient, _ in measured], squares)
+        clipped = self._clips([one for one in readings if one is not None], squares)
         finite = self._finite(norm, pairs)
         step, bad = ops.unstack(ops.convert_to_tensor(self.place))
         good = ops.logical_and(finite, bad < 0)
@@ -137,7 +140,9 @@ class Monitored(keras.optimizers.Optimizer):
             norm = _norm_of_readings(grads, [_square_sum(one) for one in grads])
         # As `clip_by_global_norm` of Keras, to the last bit.
         scale = limit * ops.minimum(1.0 / norm, 1.0 / limit) + (norm - norm)
-        return [gradient if gradient is None else _scaled(gradient, scale) for gradient in grads]
+        return [
+            gradient if gradient is None else scaled_rows(gradient, scale) for gradient in grads
+        ]
 
     def _is_sampled(self, step: Any) -> Any:
         within = step // self.sample_steps < self.looks.shape[0]
@@ -198,14 +203,6 @@ def _square_sum(gradient: Any) -> Any:
     """Return the squared norm of a gradient, the readings of a table's row summed: float32[]."""
     values = getattr(summed_rows(gradient), "values", gradient)
     return ops.sum(ops.square(ops.cast(values, "float32")))
-
-
-def _scaled(gradient: Any, scale: Any) -> Any:
-    """Return a gradient times a scalar; a sparse one stays sparse."""
-    gradient = summed_rows(gradient)  # Keras squares readings one by one
-    if not hasattr(gradient, "indices"):
-        return gradient * scale
-    return type(gradient)(gradient.values * scale, gradient.indices, gradient.dense_shape)
 
 
 def _norm_of_readings(gradients: Sequence[Any], squares: Sequence[Any]) -> Any:
