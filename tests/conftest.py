@@ -28,6 +28,11 @@ settings.register_profile("fuzz", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
+def pytest_collection_finish():
+    """Leave what was imported out of every look for garbage; Keras has one after each model."""
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def root():
     """The checkout."""
