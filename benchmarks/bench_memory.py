@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,16 @@ def make_vocabulary(random: np.random.Generator) -> np.ndarray:
 
 def write_csv(path: Path, megabytes: int, seed: int = 17) -> int:
     """Write about `megabytes` of labelled rows of some 100 characters; return their number."""
+    return _write(path, seed, lambda size, _: BLOCK_ROWS if size < megabytes * 1e6 else 0)
+
+
+def write_rows(path: Path, rows: int, seed: int = 17) -> None:
+    """Write so many labelled rows."""
+    _write(path, seed, lambda _, written: min(BLOCK_ROWS, rows - written))
+
+
+def _write(path: Path, seed: int, more: Callable[[int, int], int]) -> int:
+    """Write rows as long as `more` says, by bytes and rows so far; return their number."""
     random = np.random.default_rng(seed)
     vocabulary = make_vocabulary(random)
     shares = 1 / np.arange(1, VOCABULARY + 1)  # Zipf
@@ -48,9 +59,9 @@ def write_csv(path: Path, megabytes: int, seed: int = 17) -> int:
     rows = 0
     with path.open("w", encoding="ascii") as file:
         file.write("text,label\n")
-        while file.tell() < megabytes * 1e6:
-            file.writelines(_block(random, vocabulary, edges))
-            rows += BLOCK_ROWS
+        while count := more(file.tell(), rows):
+            file.writelines(_block(random, vocabulary, edges)[:count])
+            rows += count
     return rows
 
 

@@ -18,14 +18,16 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from common import ROOT, CommandFailed, measure, peak_mb, spread
+from pairing import OURS, interleave, print_times, verdict
 
 sys.path.insert(0, str(ROOT))
 
@@ -37,8 +39,10 @@ FEW = 16  # texts for the slow ways
 SINGLES = 3  # texts asked for one at a time
 REQUESTS = (1, 100, 1000)
 TRAINED_ROWS = 300  # some ten batches at the default size
-OURS = "ours, exported graph"
+QUICK = TINY | {"limit": 600, "epochs": 2}
+BEAM_BOUND = 50  # times faster than beam search a step at a time from Python
 COMPILED, EAGER = "Python loop, compiled step", "Python loop, eager step"
+STOCK = "predict, whole prefix"
 
 Translate = Callable[[list[str]], list[str]]
 
@@ -55,12 +59,16 @@ class Subject:
 
 @dataclass(frozen=True)
 class Case:
-    """Texts, and the systems that translate them; `singly` asks for one after the other."""
+    """Texts, and the systems that translate them; `singly` asks for one after the other.
+
+    `bounds` are how many times faster ours has to be than some.
+    """
 
     title: str
     texts: list[str]
     systems: dict[str, Translate]
     singly: bool = False
+    bounds: Mapping[str, float] = field(default_factory=dict)
 
 
 def exported(version: Path) -> Subject:
@@ -77,7 +85,7 @@ def exported(version: Path) -> Subject:
     return Subject(task, version, artifacts, splits)
 
 
-def trained(home: Path) -> Subject:
+def trained(home: Path, settings: dict[str, int]) -> Subject:
     """Train a tiny translator and export it."""
     from rich.console import Console
 
@@ -86,7 +94,7 @@ def trained(home: Path) -> Subject:
     from pipelines.workspace import Folders
     from tasks.translation import Translation, TranslationConfig
 
-    task = Translation(TranslationConfig(**TINY))
+    task = Translation(TranslationConfig(**settings))
     folders = replace(Folders.default(), cache=home / "cache", saved_models=home / "models")
     stages = Stages(Console())
     prepared = pipeline.prepare(task, task.default_source, folders=folders, stages=stages)
@@ -124,9 +132,12 @@ def cases(subject: Subject, count: int) -> Iterable[Case]:
     yield Case("greedy", few, greedy | slow)
     yield Case(f"beam {beams}", few, beam | {EAGER: eager.beam})
     yield Case("greedy", singles, greedy | slow, singly=True)
-    slowest = {OURS: asked("greedy"), "predict, whole prefix": stocker.greedy}
+    slowest = {OURS: asked("greedy"), STOCK: stocker.greedy}
     yield Case("greedy", singles[:1], slowest, singly=True)
-    yield Case(f"beam {beams}", singles, beam | {EAGER: eager.beam}, singly=True)
+    bounds = {EAGER: BEAM_BOUND}
+    yield Case(f"beam {beams}", singles, beam | {EAGER: eager.beam}, singly=True, bounds=bounds)
+    slowest, bounds = {OURS: asked("serve"), STOCK: stocker.beam}, {STOCK: BEAM_BOUND}
+    yield Case(f"beam {beams}", singles[:1], slowest, singly=True, bounds=bounds)
 
 
 def drawn(subject: Subject, count: int) -> list[str]:
@@ -145,28 +156,28 @@ def middling(texts: list[str]) -> list[str]:
 def compare(case: Case, repeats: int) -> bool:
     """Alternate the systems; print speeds and ratios; return whether the translations agree."""
     asked = f"{len(case.texts)} texts" + ", one at a time" * case.singly
-    answers = {name: _run(case, system) for name, system in case.systems.items()}  # and warm up
+    answers: dict[str, list[str]] = {}
+    runs = {name: partial(_keep, answers, name, case) for name in case.systems}
+    times = interleave(runs, repeats)
+    for kind in (times.wall, times.cpu):
+        for name, each in kind.items():
+            kind[name] = [seconds / len(case.texts) for seconds in each]
     words = sum(len(text.split()) for text in answers[OURS]) / len(case.texts)
     distinct = len(set(answers[OURS]))
-    print(f"\n{case.title}, {asked} ({words:.1f} words each, {distinct} distinct)", flush=True)
-    seconds: dict[str, list[float]] = {name: [] for name in case.systems}
-    for _ in range(repeats):
-        for name, system in case.systems.items():
-            started = time.perf_counter()
-            _run(case, system)
-            seconds[name].append(time.perf_counter() - started)
+    print(f"\n{case.title}, {asked} ({words:.1f} words each, {distinct} distinct), a text")
+    print_times(times)
     agreed = True
-    for name, times in seconds.items():
+    for name in case.systems:
         same = sum(map(str.__eq__, answers[name], answers[OURS]))
         agreed &= same >= 0.99 * len(case.texts)  # rounding may turn a near tie
-        each = [taken / len(case.texts) for taken in times]
-        line = f"  {name:32} {spread([1 / one for one in each], '7.2f')} texts/s"
-        if case.singly:
-            line = f"  {name:32} {spread([1000 * one for one in each], '7.0f')} ms a text"
-        ratios = [other / own for other, own in zip(times, seconds[OURS], strict=True)]
-        same_of = f"same {same} of {len(case.texts)}"
-        print(f"{line}   time / ours {spread(ratios, '6.2f')}   {same_of}", flush=True)
+        print(f"  {name:32} same {same} of {len(case.texts)}", flush=True)
+    for name, bound in case.bounds.items():
+        verdict(f"{case.title} by {name}, in ours", times.ratio(name), bound, at_least=True)
     return agreed
+
+
+def _keep(answers: dict[str, list[str]], name: str, case: Case) -> None:
+    answers[name] = _run(case, case.systems[name])
 
 
 def _run(case: Case, system: Translate) -> list[str]:
@@ -249,18 +260,22 @@ def main() -> int:
     parser.add_argument("--sentences", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--quick", action="store_true", help="few texts, a smaller toy, once")
     parser.add_argument("--request", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.request:
         request(options.model, options.request)
         return 0
+    if options.quick:
+        options.only, options.repeats, options.sentences = ("speed",), 1, FEW
     from pipelines.quiet import import_quietly
 
     import_quietly("tensorflow", "keras")
     agreed = True
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
-        subject = exported(options.model) if options.model else trained(home)
+        toy = QUICK if options.quick else TINY
+        subject = exported(options.model) if options.model else trained(home, toy)
         config = subject.task.config
         if config.coverage_penalty or config.no_repeat_ngram:
             sys.exit("error: the Python search knows no coverage penalty and no n-gram rule")

@@ -74,6 +74,32 @@ class WholePrefix(BlockTranslator):
             prefix = np.concatenate([prefix, last[:, None]], axis=1)
         return rows.tokens
 
+    def beam(self, texts: list[str]) -> list[str]:
+        """Follow the likeliest hypotheses, each read anew from its start at every step."""
+        return self.translate(texts, self._beam)
+
+    def _beam(self, source: Any, limits: np.ndarray) -> list[list[int]]:
+        width = self.config.beam
+        rows = [_Row(int(limit), width, self.config.length_penalty) for limit in limits]
+        source, number = np.repeat(source.numpy(), width, axis=0), 0
+        while not all(row.done for row in rows):
+            prefix = np.full((len(source), number + 1), EOS, np.int32)  # PAD has no scores
+            prefix[:, 0] = BOS
+            for place, living in enumerate(one for row in rows for one in row.living):
+                prefix[place, 1 : len(living) + 1] = living
+            scores = np.array(self.ask({"source": source, "target_in": prefix})[:, -1])
+            values = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
+            values[:, [PAD, UNK, BOS]] = -np.inf
+            tokens = np.argsort(-values, axis=1, kind="stable")[:, : width + 1]
+            values = np.take_along_axis(values, tokens, axis=1)
+            for row, own, best in zip(
+                rows, np.split(values, len(rows)), np.split(tokens, len(rows)), strict=True
+            ):
+                if not row.done:
+                    row.advance(own, best)
+            number += 1
+        return [row.answer() for row in rows]
+
 
 class _Written:
     """The tokens of each row until its end or its limit."""
