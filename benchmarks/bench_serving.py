@@ -4,7 +4,7 @@ The network of every task has its default size and random weights; requests are 
 default data. The SavedModel takes raw inputs. Its peers are the same network with the same weights
 in PyTorch (eager) and in ONNX Runtime, between what prepares and reads its numbers in Python (see
 `serving_peers`); their answers are compared before anything is timed. Systems alternate request by
-request. The clock of ours includes making tensors of Python lists and arrays of the answer.
+request; threads of one that wait must sleep, or they would take the processors of the next. The clock of ours includes making tensors of Python lists and arrays of the answer.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # of PyTorch; ONNX Runtime has an option
 
 import numpy as np
 from pairing import OURS, Times, has_peer, interleave, quartiles

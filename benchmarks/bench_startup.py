@@ -1,53 +1,77 @@
-"""Seconds until an answer: help and mistakes at once, one prediction little over TensorFlow itself.
+"""Seconds until a command answers, as a user types it: help and mistakes at once.
 
-The peer is a bare import of TensorFlow and Keras, which a stock script pays before anything else.
+One prediction should take little more than TensorFlow itself. The peer is a bare import of
+TensorFlow and Keras, which a stock script pays before anything else. Commands go through make,
+whose own share is that of `make help`, which runs no Python.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 from statistics import median
 
-from common import CommandFailed, measure
+from common import ROOT
+from pairing import interleave, quartiles, verdict
 
 BOUND_SECONDS = 0.5
 PEER = "import tensorflow and keras"
+WRONG = "make, a wrong option"
+PREDICT = "make predict-sentiment"
+MAKE = ["make", "--silent"]
+PYTHON = [sys.executable, "-m", "pipelines"]
 COMMANDS: dict[str, tuple[list[str], int]] = {
-    PEER: (["-c", "import tensorflow, keras"], 0),
-    "help": (["-m", "pipelines"], 0),
-    "help of a task": (["-m", "pipelines", "train", "sentiment", "--help"], 0),
-    "wrong option": (["-m", "pipelines", "train", "sentiment", "--epoch", "3"], 2),
-    "unknown task": (["-m", "pipelines", "train", "sentimental"], 2),
-    "predict one text": (["-m", "pipelines", "predict", "sentiment", "--text", "a fine film"], 0),
+    PEER: ([sys.executable, "-c", "import tensorflow, keras"], 0),
+    "make help": ([*MAKE, "help"], 0),
+    "make help-sentiment": ([*MAKE, "help-sentiment"], 0),
+    WRONG: ([*MAKE, "train-sentiment", "ARGS=--epoch 3"], 2),
+    "make, an unknown task": ([*MAKE, "train-sentimental"], 2),
+    "the same option, no make": ([*PYTHON, "train", "sentiment", "--epoch", "3"], 2),
+    PREDICT: ([*MAKE, "predict-sentiment", "TEXT=a fine film"], 0),
 }
-AT_ONCE = ("wrong option", "unknown task")
+AT_ONCE = (WRONG, "make, an unknown task", "the same option, no make")
+NO_MODEL = "no trained model"
+
+
+def run(arguments: list[str], status: int) -> str:
+    """Run a command from the project's root; return what it printed on standard error.
+
+    Raises:
+        SystemExit: it ended with another status.
+    """
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    result = subprocess.run(
+        arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    if result.returncode != status and NO_MODEL not in result.stderr:
+        sys.exit(
+            f"{' '.join(arguments)}: ended with status {result.returncode}, expected {status}: "
+            f"{result.stderr[-2000:]}"
+        )
+    return result.stderr
 
 
 def main() -> int:
-    """Measure every command in turn, several times; 1 if a mistake is not answered at once."""
+    """Run every command in turn, several times; 0 whatever is found, it is a measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3)
-    repeats = parser.parse_args().repeats
-    seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for _ in range(repeats):
-        for name, (arguments, status) in COMMANDS.items():
-            try:
-                seconds[name].append(measure(arguments, status=status).seconds)
-            except CommandFailed as error:
-                if "no trained model" not in str(error):
-                    raise
-    peer = median(seconds[PEER])
-    for name, values in seconds.items():
-        if not values:
-            print(f"  {name:28} skipped: train a model first (make train-sentiment)")
-            continue
-        spread = f"{min(values):.2f} {median(values):.2f} {max(values):.2f} s"
-        print(f"  {name:28} min median max {spread}   {median(values) / peer:5.2f} of the import")
-    slow = [name for name in AT_ONCE if median(seconds[name]) > BOUND_SECONDS]
-    for name in slow:
-        print(f"{name}: over {BOUND_SECONDS} s")
-    return int(bool(slow))
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--quick", action="store_true", help="once, without a prediction")
+    options = parser.parse_args()
+    commands = dict(COMMANDS)
+    if options.quick or NO_MODEL in run(*commands[PREDICT]):
+        del commands[PREDICT]
+        print(f"{PREDICT} left out: needs a model that make train-sentiment made, and no --quick")
+    runs = {name: lambda given=given: run(*given) for name, given in commands.items()}
+    few = options.quick
+    times = interleave(runs, 1 if few else options.repeats, warm_ups=0 if few else 1)
+    for name, each in times.wall.items():
+        share = quartiles(times.ratios(name, PEER), ".2f")
+        print(f"  {name:28} {quartiles(each, '6.2f')} s   / {PEER}: {share}", flush=True)
+    for name in AT_ONCE:
+        verdict(f"{name}, seconds", median(times.wall[name]), BOUND_SECONDS, at_least=False)
+    return 0
 
 
 if __name__ == "__main__":

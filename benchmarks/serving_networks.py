@@ -131,6 +131,7 @@ class OnnxNetwork:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = os.cpu_count() or 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         model = _onnx_model(network).SerializeToString()
         self._session = onnxruntime.InferenceSession(
             model, options, providers=["CPUExecutionProvider"]
