@@ -1,6 +1,8 @@
 """A process with Keras on JAX that many tests share: it takes seconds to start."""
 
 import contextlib
+import gc
+import importlib
 import io
 import json
 import os
@@ -66,6 +68,8 @@ def serve():
     sys.modules["tensorflow"] = None  # nothing of a model may need it
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
+    importlib.import_module("keras")
+    gc.freeze()  # what was imported is no garbage, for which Keras looks before every script
     for line in sys.stdin:
         answers.write(json.dumps(run_script(**json.loads(line))) + "\n")
         answers.flush()

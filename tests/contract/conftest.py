@@ -58,17 +58,44 @@ def case(request, tmp_path_factory):
     return Case(request.param, make(home), folders, settings)
 
 
+class LastingProcess(ServingProcess):
+    """Serves on when the run that started it has ended, until it is closed."""
+
+    def __exit__(self, kind, error, trace):
+        if kind is not None:
+            self.close()
+
+    def close(self):
+        super().__exit__(None, None, None)
+
+
 @pytest.fixture(scope="session")
-def version(case):
+def trained(case):
+    """The first exported version of each task, and the fresh process it was verified in."""
+    started = []
+
+    def start(folder):
+        started.append(LastingProcess(folder))
+        return started[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.export.process.ServingProcess", start)
+        version = case.train()
+    (process,) = started
+    yield version, process
+    process.close()
+
+
+@pytest.fixture(scope="session")
+def version(trained):
     """The first exported version of each task."""
-    return case.train()
+    return trained[0]
 
 
 @pytest.fixture(scope="session")
-def process(version):
+def process(trained):
     """A fresh process that serves the version, for all tests of a task."""
-    with ServingProcess(version) as process:
-        yield process
+    return trained[1]
 
 
 @pytest.fixture(scope="session")

@@ -102,16 +102,23 @@ def test_without_attention_there_is_none_to_show():
 
 
 @pytest.fixture(scope="module")
-def voting():
-    """The same captioner, with a bank that has a say."""
-    captions = serving()
-    captions.bank.set_vote(0.7, 0.5, 1.0)
-    return captions
+def banked():
+    """The same captioner with a bank, whose votes are not weighed yet."""
+    return serving()
 
 
 @pytest.fixture(scope="module")
-def voted(voting):
-    return compiled(voting)
+def voted(banked):
+    return compiled(banked)
+
+
+@pytest.fixture
+def voting(banked):
+    """The same, for a test in which the bank has a say."""
+    before = np.array(banked.bank.vote)
+    banked.bank.set_vote(0.7, 0.5, 1.0)
+    yield banked
+    banked.bank.vote.assign(before)
 
 
 def test_consensus_takes_the_hypothesis_most_agree_on(voting, voted, served):
@@ -133,8 +140,8 @@ def test_consensus_takes_the_hypothesis_most_agree_on(voting, voted, served):
     np.testing.assert_allclose(best["score"], ranked["scores"][:, 0], rtol=1e-5)
 
 
-def test_until_votes_are_weighed_the_search_decides(served):
-    found = compiled(serving())("serve", PICTURES)
+def test_until_votes_are_weighed_the_search_decides(voted, served):
+    found = voted("serve", PICTURES)
     assert texts_of(found["caption"]) == texts_of(served("serve", PICTURES)["caption"])
 
 
