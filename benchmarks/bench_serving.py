@@ -4,7 +4,8 @@ The network of every task has its default size and random weights; requests are 
 default data. The SavedModel takes raw inputs. Its peers are the same network with the same weights
 in PyTorch (eager) and in ONNX Runtime, between what prepares and reads its numbers in Python (see
 `serving_peers`); their answers are compared before anything is timed. Systems alternate request by
-request; threads of one that wait must sleep, or they would take the processors of the next. The clock of ours includes making tensors of Python lists and arrays of the answer.
+request; threads of one that wait must sleep, or they would take the processors of the next. The
+clock of ours includes making tensors of Python lists, and arrays of the answer.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # of PyTorch; ONNX Runtime 
 import numpy as np
 from pairing import OURS, Times, has_peer, interleave, quartiles
 from serving_models import Case, make_case
-from serving_networks import OnnxNetwork, TorchNetwork
-from serving_peers import Encoder, Frames, LanguageModel, Pos, Sentiment
+from serving_networks import Encoder, OnnxNetwork, TorchNetwork
+from serving_peers import Frames, LanguageModel, Pos, Sentiment
 
 TOLERANCE = 1e-4
 BATCHES = (1, 32, 256)
+MANY = 20  # repeats, from which on three that do not count cost little
 DIFFERENT: list[str] = []  # systems whose answers are not ours
 
 # Name of the task, settings, what has peers: the whole endpoint, or the encoder alone.
@@ -105,7 +107,7 @@ class Rotation:
 def time_systems(systems: Mapping[str, Call], requests: Sequence[Any], repeats: int) -> Times:
     """Let systems answer the same requests in turn."""
     runs = {name: Rotation(call, requests) for name, call in systems.items()}
-    return interleave(runs, repeats, warm_ups=3)
+    return interleave(runs, repeats, warm_ups=1 if repeats < MANY else 3)
 
 
 def print_latency(times: Times) -> None:
@@ -182,15 +184,9 @@ def measure(name: str, work: Path, batches: Sequence[int], repeats: int, *, tiny
     first = f"loaded in {case.served.load_seconds:.2f} s, first call {case.first_seconds:.2f} s"
     print(f"\n{case.name} ({case.endpoint}), {case.model.count_params():,} weights: {first}")
     if name in LEFT_OUT:
-        print(
-            f"  no peer {LEFT_OUT[name]}"
-            if isinstance(peer, int)
-            else f"  no peer: {LEFT_OUT[name]}"
-        )
-    slow = peer is None or (isinstance(peer, int) and task == "translation")
-    repeats, most = (max(3, repeats // 4), 32) if slow else (repeats, max(batches))
+        print(f"  no peer{'' if isinstance(peer, int) else ':'} {LEFT_OUT[name]}")
     whole = None if peer is None or isinstance(peer, int) else peer(case)
-    measure_endpoint(case, whole, [rows for rows in batches if rows <= most], repeats)
+    measure_endpoint(case, whole, batches, repeats)
     if isinstance(peer, int):
         measure_encoder(case, peer, batches, repeats)
 

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from common import ROOT
 sys.path.insert(0, str(ROOT))
 
 EXAMPLES = 256  # of the test rows; as many as the largest request has
+MOST_CHARACTERS = 200  # of a request
 TOKENS = "serve_tokens"  # taggers answer sentences that are cut into tokens, as their data are
 
 
@@ -68,7 +69,7 @@ def make_case(name: str, work: Path, settings: Mapping[str, Any], *, tiny: bool)
     endpoints = task.endpoints(model, artifacts)
     folder = Path(tempfile.mkdtemp(dir=work)) / "1"
     write_saved_model(folder, endpoints)
-    examples = list(task.latency_examples(splits.test[:EXAMPLES]))
+    examples = [_shortened(row) for row in task.latency_examples(splits.test[:EXAMPLES])]
     endpoint = TOKENS if TOKENS in endpoints else "serve"
     label = ", ".join([name, *(f"{key}={value}" for key, value in settings.items())])
     case = Case(label, task, artifacts, model, load_served(folder), examples, endpoint)
@@ -94,6 +95,14 @@ def _read(name: str, settings: Mapping[str, Any], *, tiny: bool) -> tuple[Any, A
     folders = Folders(raw=home / "raw", cache=home / "cache", saved_models=home / "models")
     task = task_type(task_type.config_type(**small | settings))
     return task, task.load_data(make(home), folders)
+
+
+def _shortened(example: Any) -> Any:
+    """Cut a text that is as long as a book, or a chapter, to a request's length."""
+    text = getattr(example, "text", None)
+    if not isinstance(text, str) or len(text) <= MOST_CHARACTERS:
+        return example
+    return replace(example, text=text[:MOST_CHARACTERS])
 
 
 def _draw_fitted_weights(model: Any) -> None:

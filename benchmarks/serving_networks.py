@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+
+Request = dict[str, Any]
+Answer = dict[str, np.ndarray]
+Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 LSTM_IN_ONNX = (0, 3, 1, 2)  # i o f c, of Keras' i f c o
 GRU_IN_TORCH = (1, 0, 2)  # r z n, of Keras' z r h
@@ -211,3 +216,38 @@ def _onnx_weights(network: Network) -> dict[str, np.ndarray]:
     if network.dense is not None:
         found["kernel"], found["bias"] = network.dense
     return found
+
+
+class Encoder:
+    """The recurrent stack alone, on vectors as long as the task's rows are."""
+
+    output = "states"
+
+    def __init__(self, stack: Any, *, steps: int) -> None:
+        import tensorflow as tf
+
+        self.network: Network = network_of(stack)
+        self._width = self.network.directions[0].kernel.shape[0]
+        self._steps, self._stack = steps, stack
+        signature = [
+            tf.TensorSpec([None, None, self._width], tf.float32),
+            tf.TensorSpec([None, None], tf.bool),
+        ]
+        self._read = tf.function(
+            lambda inputs, mask: stack.run(inputs, mask)[0], signature, autograph=False
+        )
+
+    def request(self, rows: int) -> Request:
+        """Draw inputs."""
+        draw = np.random.default_rng(rows)
+        vectors = draw.normal(size=(rows, self._steps, self._width)).astype(np.float32)
+        return {"vectors": vectors, "lengths": np.full(rows, self._steps)}
+
+    def ours(self, request: Request) -> Answer:
+        """Answer as part of the exported graph does."""
+        mask = np.arange(self._steps) < request["lengths"][:, None]
+        return {self.output: self._read(request["vectors"], mask).numpy()}
+
+    def answer(self, request: Request, run: Run) -> Answer:
+        """Answer a request, the network being run by `run`."""
+        return {self.output: run(request["vectors"], request["lengths"])}

@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from serving_models import Case
-from serving_networks import Network, network_of
-
-Request = dict[str, Any]
-Answer = dict[str, np.ndarray]
-Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
+from serving_networks import Answer, Request, Run, network_of
 
 WORD = re.compile(r"[^\W_]+(?:['’_][^\W_]+)*|[^\w\s]")
 
@@ -273,38 +269,3 @@ class LanguageModel:
         chosen = np.take_along_axis(scores, targets[..., None], axis=-1)[..., 0]
         nats = np.where(np.arange(targets.shape[1]) < lengths[:, None], total - chosen, 0)
         return {self.output: nats.sum(axis=1) / np.log(2)}
-
-
-class Encoder:
-    """The recurrent stack alone, on vectors as long as the task's rows are."""
-
-    output = "states"
-
-    def __init__(self, stack: Any, *, steps: int) -> None:
-        import tensorflow as tf
-
-        self.network: Network = network_of(stack)
-        self._width = self.network.directions[0].kernel.shape[0]
-        self._steps, self._stack = steps, stack
-        signature = [
-            tf.TensorSpec([None, None, self._width], tf.float32),
-            tf.TensorSpec([None, None], tf.bool),
-        ]
-        self._read = tf.function(
-            lambda inputs, mask: stack.run(inputs, mask)[0], signature, autograph=False
-        )
-
-    def request(self, rows: int) -> Request:
-        """Draw inputs."""
-        draw = np.random.default_rng(rows)
-        vectors = draw.normal(size=(rows, self._steps, self._width)).astype(np.float32)
-        return {"vectors": vectors, "lengths": np.full(rows, self._steps)}
-
-    def ours(self, request: Request) -> Answer:
-        """Answer as part of the exported graph does."""
-        mask = np.arange(self._steps) < request["lengths"][:, None]
-        return {self.output: self._read(request["vectors"], mask).numpy()}
-
-    def answer(self, request: Request, run: Run) -> Answer:
-        """Answer a request, the network being run by `run`."""
-        return {self.output: run(request["vectors"], request["lengths"])}

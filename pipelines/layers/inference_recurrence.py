@@ -6,8 +6,10 @@ nothing: rows end with it, so it is left out of the loop instead of being masked
 LSTM of few rows needs no loop in the graph at all: `BlockLSTMV2`, a core operation with kernels for
 processors and GPUs, runs all steps. Outputs are those of the layer, up to rounding.
 
-There are no gradients: training has `fast_recurrent`. TensorFlow is imported when a function is
-called, so that other backends never load it.
+Training has `fast_recurrent`. A layer that is given a state can be differentiated all the same, for
+models that learn from what they read; that operation cannot: its gradients are not the layer's, so
+asking for them is an error. TensorFlow is imported when a function is called, so that other
+backends never load it.
 """
 
 from __future__ import annotations
@@ -72,6 +74,9 @@ def run(layer: Any, inputs: Any, mask: Any = None, initial_state: Any = None) ->
         initial_state: float32[B, units] each: of the forward and then of the backward layer, h of
             a GRU and h, c of an LSTM; None is 0.
 
+    Raises:
+        LookupError: from a tape, if it is asked for gradients of an LSTM without initial state.
+
     Returns:
         states float32[B, T, H] in the order of time, any value at padding, and the state after the
         last step that was read, in the form of `initial_state`.
@@ -97,10 +102,12 @@ def _run_one(layer: Any, inputs: Any, lengths: Any, state: Any) -> States:
     rows = tf.shape(inputs)[0]
     cell = layer.cell
     read = _lstm if isinstance(layer, keras.layers.LSTM) else _gru
-    tensors = 2 if read is _lstm else 1
-    state = state or [tf.zeros([rows, layer.units])] * tensors
-    inputs = _turned(inputs, lengths) if layer.go_backwards else inputs
-    sequences = read(cell, tf.transpose(inputs, [1, 0, 2]), list(state))
+    inputs = tf.transpose(_turned(inputs, lengths) if layer.go_backwards else inputs, [1, 0, 2])
+    if state is None:
+        zeros = [tf.zeros([rows, layer.units])] * (2 if read is _lstm else 1)
+        sequences = read(cell, inputs, zeros)
+    else:
+        sequences = (_lstm_loop if read is _lstm else _gru)(cell, inputs, list(state))
     final = [_last(sequence, lengths) for sequence in sequences]
     states = tf.transpose(sequences[0], [1, 0, 2])
     return (_turned(states, lengths) if layer.go_backwards else states), final
@@ -155,7 +162,8 @@ def _lstm_block(cell: Any, inputs: Any, state: Sequence[Any]) -> list[Any]:
         b=_value(cell.bias) if cell.use_bias else tf.zeros([4 * cell.units]),
         cell_clip=-1.0,  # none
     )
-    return [found.h, found.cs]
+    stop = "the one operation for all steps of an LSTM has no gradients: see inference_recurrence"
+    return [tf.raw_ops.PreventGradient(input=part, message=stop) for part in (found.h, found.cs)]
 
 
 def _lstm_loop(cell: Any, inputs: Any, state: Sequence[Any]) -> list[Any]:

@@ -35,13 +35,18 @@ class Both:
         self.state = [tf.TensorSpec([None, UNITS], tf.float32)] * count
 
         def keras_own(inputs, mask, *state):
-            return run_layer(layer, inputs, mask, state, training=False)
+            return run_layer(layer, inputs, mask, state or None, training=False)
 
         def ours(inputs, mask, *state):
-            return run(layer, inputs, mask, state)
+            return run(layer, inputs, mask, state or None)
 
-        signature = [inputs, mask, *self.state]
-        self.ways = [tf.function(way, input_signature=signature) for way in (keras_own, ours)]
+        self.ways = {
+            given: [
+                tf.function(way, input_signature=[inputs, mask, *self.state[: given * count]])
+                for way in (keras_own, ours)
+            ]
+            for given in (False, True)
+        }
 
 
 BOTH = {}
@@ -57,14 +62,18 @@ def pair(kind, form):
 @given(
     lengths=st.lists(st.integers(1, 6), min_size=1, max_size=FEW_ROWS + 3),
     further=st.integers(0, 2),
+    given_state=st.booleans(),
 )
-def test_states_are_those_of_the_keras_layer_for_few_rows_and_many(kind, form, lengths, further):
+def test_states_are_those_of_the_keras_layer_for_few_rows_and_many(
+    kind, form, lengths, further, given_state
+):
     both = pair(kind, form)
     steps = max(lengths) + further
     inputs = RNG.normal(size=(len(lengths), steps, WIDTH)).astype("float32")
     mask = np.arange(steps) < np.array(lengths)[:, None]
     state = [RNG.normal(size=(len(lengths), UNITS)).astype("float32") for _ in both.state]
-    (expected, last), (found, final) = (way(inputs, mask, *state) for way in both.ways)
+    state = state if given_state else []
+    (expected, last), (found, final) = (way(inputs, mask, *state) for way in both.ways[given_state])
     np.testing.assert_allclose(found[mask], expected[mask], atol=1e-6)
     for one, other in zip(final, last, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
@@ -113,3 +122,28 @@ def test_plain_layers_suit_at_inference_inside_a_graph():
 )
 def test_other_layers_stay_with_keras(layer):
     assert not suited(layer)
+
+
+def gradients(way, inputs, weights):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(way(inputs) ** 2)
+    return tape.gradient(loss, weights)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_layer_that_is_given_a_state_can_be_differentiated(kind):
+    layer = make_layer(kind, "forward")
+    weights = [weight.value for weight in layer.weights]
+    inputs = tf.constant(RNG.normal(size=(1, 4, WIDTH)), tf.float32)
+    state = [tf.zeros([1, UNITS])] * (2 if kind == "lstm" else 1)
+    ways = (lambda x: layer(x, initial_state=state), lambda x: run(layer, x, None, state)[0])
+    pairs = zip(*(gradients(tf.function(way), inputs, weights) for way in ways), strict=True)
+    for expected, found in pairs:
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_wrong_gradients_of_the_one_operation_are_an_error():
+    layer = make_layer("lstm", "forward")
+    weights = [weight.value for weight in layer.weights]
+    with pytest.raises(LookupError, match="has no gradients: see inference_recurrence"):
+        gradients(tf.function(lambda x: run(layer, x)[0]), tf.zeros([1, 2, WIDTH]), weights)
