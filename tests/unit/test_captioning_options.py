@@ -1,7 +1,5 @@
 """What a captioner's settings and `predict` refuse, and what is kept beside its weights."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -97,15 +95,6 @@ def test_predict_refuses_what_it_cannot_do(tmp_path, given, message):
     paths = {name: tmp_path / given[name] for name in ("file", "attention") if name in given}
     with pytest.raises(ConfigError, match=message):
         CaptionPredictOptions(**given | paths)
-
-
-def test_mistakes_are_told_without_tensorflow():
-    code = (
-        "import sys\nimport tasks.captioning\nimport pipelines.captioning.predicting\n"
-        "print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 SETTINGS = {"level": "word", "size": 64, "fit": "pad", "encoder": "", "tuned": False}

@@ -2,8 +2,6 @@
 
 import gzip
 import random
-import subprocess
-import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -245,11 +243,3 @@ def test_an_unknown_encoding_or_source(tmp_path: Path) -> None:
     message = refusal(tmp_path, "shakespear")
     assert "(shakespeare, c-headers, python-stdlib)" in message
     assert "did you mean 'shakespeare'" in message
-
-
-def test_no_tensorflow_is_imported() -> None:
-    code = (
-        "import sys, pipelines.datasets.documents, pipelines.datasets.document_checks; "
-        "sys.exit('tensorflow' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

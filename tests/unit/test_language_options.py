@@ -2,8 +2,6 @@
 
 import io
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -67,16 +65,6 @@ def test_the_defaults_write_500_tokens_from_the_start_of_a_document():
     assert options(complete=3).tokens == 40
     assert options(complete=3, length=7).tokens == 7 == options(length=7).tokens
     assert options(score=True, file="x.txt").html is None
-
-
-def test_mistakes_are_told_without_tensorflow():
-    code = (
-        "import sys\nimport pipelines.language.writing\n"
-        "from pipelines.language.predict_options import LanguageOptions\n"
-        "print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def test_a_prompt_comes_from_a_file_as_it_is(tmp_path):

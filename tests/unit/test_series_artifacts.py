@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -166,17 +164,6 @@ def test_options_of_windows_are_those_of_the_run_and_not_of_the_cache(tmp_path):
         rows = load_series(str(table), config.reading(), folders=folders).train
         reading = fit_series_artifacts(rows, config).reading(SeriesOptions())
         assert (reading.stride, reading.impute, reading.time_column) == (stride, "last", ("time",))
-
-
-def test_artifacts_are_learned_without_tensorflow():
-    script = (
-        "import sys, pipelines.series.artifacts, pipelines.series.predict_options\n"
-        "print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
 
 
 COUNTS = replace(CONFIG, head="negative-binomial")

@@ -290,15 +290,6 @@ def test_disk_errors_name_the_place_and_the_remedy(number: int) -> None:
         raise OSError(5, "reason")
 
 
-def test_datasets_import_no_tensorflow() -> None:
-    code = (
-        "import sys, pipelines.datasets.labelled_text, pipelines.datasets.checks, "
-        "pipelines.datasets.tfds_reader; "
-        "sys.exit(any(name.split('.')[0] in ('tensorflow', 'keras') for name in sys.modules))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
 @pytest.mark.network
 @pytest.mark.parametrize("name", ["film-reviews", "tweets"])
 def test_real_fetch(name: str) -> None:
