@@ -30,6 +30,7 @@ from serving_peers import Frames, LanguageModel, Pos, Sentiment
 
 TOLERANCE = 1e-4
 BATCHES = (1, 32, 256)
+QUICK = ("sentiment", "forecasting")  # a whole endpoint, and an encoder alone
 MANY = 20  # repeats, from which on three that do not count cost little
 DIFFERENT: list[str] = []  # systems whose answers are not ours
 
@@ -196,7 +197,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=200, help="requests of one row")
     parser.add_argument("--quick", action="store_true", help="tiny models and few requests")
-    parser.add_argument("--only", nargs="+", choices=tuple(ENDPOINTS), default=tuple(ENDPOINTS))
+    parser.add_argument("--only", nargs="+", choices=tuple(ENDPOINTS))
     options = parser.parse_args()
     from pipelines.quiet import import_quietly
 
@@ -207,7 +208,7 @@ def main() -> int:
     batches = (1, 8) if options.quick else BATCHES
     repeats = min(options.repeats, 10) if options.quick else options.repeats
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.only:
+        for name in options.only or (QUICK if options.quick else ENDPOINTS):
             measure(name, Path(folder), batches, repeats, tiny=options.quick)
     for name in DIFFERENT:
         print(f"BROKEN: {name} answers otherwise")
