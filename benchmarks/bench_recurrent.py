@@ -13,24 +13,23 @@ PyTorch is optional (its CPU build): absent, it is left out.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median, quantiles
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from common import ROOT
+from pairing import OURS, Times, has_peer, interleave, print_times, verdict
 
 sys.path.insert(0, str(ROOT))
 
 Runs = dict[str, Callable[[], Any]]
-OURS, STOCK, TORCH, PRODUCTS = "ours", "stock Keras", "PyTorch", "matrix products alone"
+STOCK, TORCH, PRODUCTS = "stock Keras", "PyTorch", "matrix products alone"
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def tensorflow_runs(case: Case) -> Runs:
     """Return a step of ours, of stock Keras and of the products."""
     import tensorflow as tf
 
-    from pipelines.layers.fast_recurrent import call_layer
+    from pipelines.layers.fast_recurrent import run_fast
 
     random = np.random.default_rng(3)
     layer = keras_layer(case)
@@ -112,7 +111,7 @@ def tensorflow_runs(case: Case) -> Runs:
         return lambda: tf.nest.map_structure(lambda value: value.numpy(), graph(inputs, upstream))
 
     runs = {
-        OURS: step_of(lambda inputs: call_layer(layer, inputs, mask)),
+        OURS: step_of(lambda inputs: run_fast(layer, inputs, mask)[0]),
         STOCK: step_of(lambda inputs: layer(inputs, mask=mask, training=True)),
     }
     runs[PRODUCTS] = products(case)
@@ -189,34 +188,13 @@ def first_seconds(runs: Runs) -> dict[str, float]:
     return seconds
 
 
-def compare(runs: Runs, first: dict[str, float], repeats: int) -> None:
-    """Alternate the runs; print times, and ratios to ours with their quartiles."""
-    for run in runs.values():
-        run()
-    wall: dict[str, list[float]] = {name: [] for name in runs}
-    processor: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, run in runs.items():
-            times = time.perf_counter(), time.process_time()
-            run()
-            wall[name].append((time.perf_counter() - times[0]) * 1e3)
-            processor[name].append((time.process_time() - times[1]) * 1e3)
-    for name in runs:
-        line = f"  {name:22} first {first[name]:4.1f} s   wall {_spread(wall[name], '7.1f')} ms"
-        line += f"   cpu {median(processor[name]):7.1f} ms"
-        if name != OURS:
-            line += f"   / ours: wall {_spread(_ratios(wall, name), '5.2f')}"
-            line += f"   cpu {median(_ratios(processor, name)):5.2f}"
-        print(line, flush=True)
-
-
-def _ratios(times: dict[str, list[float]], name: str) -> list[float]:
-    return [other / own for other, own in zip(times[name], times[OURS], strict=True)]
-
-
-def _spread(values: Sequence[float], form: str) -> str:
-    low, middle, high = quantiles(values, n=4)
-    return f"{middle:{form}} [{low:{form}} {high:{form}}]"
+def judge(case: Case, times: Times) -> None:
+    """Print the figures that the layer has to reach."""
+    verdict(f"{STOCK} / ours", times.ratio(STOCK), 1.8, at_least=True)
+    if TORCH in times.wall:
+        verdict("PyTorch / ours", times.ratio(TORCH), 1.0, at_least=True)
+    if (case.units, case.steps, case.kind) == (128, 200, "lstm"):
+        verdict("ours / matrix products", times.ratio(OURS, PRODUCTS), 1.5, at_least=False)
 
 
 def main() -> int:
@@ -224,21 +202,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--only", default="", help="part of a case's line, such as 'lstm 128'")
+    parser.add_argument("--quick", action="store_true", help="the shortest cases, few repeats")
     arguments = parser.parse_args()
     from pipelines.quiet import import_quietly
 
     import_quietly("tensorflow", "keras")
-    has_torch = importlib.util.find_spec("torch") is not None
-    if not has_torch:
-        print("PyTorch is not installed: left out")
-    for case in ISSUE + TASKS:
-        if arguments.only not in str(case):
-            continue
+    has_torch = has_peer("torch", "PyTorch")
+    cases = [case for case in ISSUE + TASKS if arguments.only in str(case)]
+    if arguments.quick:
+        cases, arguments.repeats = [case for case in cases if case.units * case.steps <= 6400], 3
+    for case in cases:
         print(case)
         runs = tensorflow_runs(case)
         if has_torch:
             runs[TORCH] = torch_run(case)
-        compare(runs, first_seconds(runs), arguments.repeats)
+        first = first_seconds(runs)
+        print("  first call: " + ", ".join(f"{name} {s:.1f} s" for name, s in first.items()))
+        times = interleave(runs, arguments.repeats)
+        print_times(times)
+        if case in ISSUE:
+            judge(case, times)
     return 0
 
 

@@ -17,7 +17,7 @@ from pipelines.layers.fast.compiling import compiled, entry
 from pipelines.layers.fast.products import LANES, ROWS, add_product
 from pipelines.layers.fast.records import Array, Flow, Gradients, Lane, Packed, Weights
 
-CHUNK = 256  # rows at least that a product of weight gradients sums over
+CHUNK = 128  # rows at least that a product of weight gradients sums over
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
 
@@ -69,15 +69,35 @@ def _multiply_transposed(left: Array, right: Array, result: Array, columns: Any)
 
     Args:
         left: float32[N, L], of which as many columns are taken as result has rows.
-        right: float32[N or more, R], of which as many columns are taken as result has.
+        right: panels float32[P, N or more, 16], of which as many are taken as result has.
         result: float32[M, N], M a multiple of `ROWS` and N of 16.
-        columns: the first of left and of right.
+        columns: the first of left, and of the panels side by side.
     """
+    panel = right.shape[1] * LANES
     add_product(
         (left.ctypes.data + 4 * columns[0], 1, left.shape[1]),
-        (right.ctypes.data + 4 * columns[1], right.shape[1], LANES),
+        (right.ctypes.data + 4 * (columns[1] // LANES) * panel, LANES, panel),
         (result.ctypes.data, result.shape[1]),
         (result.shape[0], left.shape[0], result.shape[1] // LANES),
+    )
+
+
+@compiled
+def _to_panels(rows: Array, panels: Array) -> None:
+    """Write rows [N, C] as panels [C / 16, N or more, 16]: read by columns, rows miss the cache."""
+    for panel in range(panels.shape[0]):
+        for i in range(rows.shape[0]):
+            for j in range(LANES):
+                panels[panel, i, j] = rows[i, panel * LANES + j]
+
+
+@compiled
+def _some(packed: Packed, start: int, stop: int) -> Packed:
+    return Packed(
+        packed.read[start:stop],
+        packed.hidden[start:stop],
+        packed.state[start:stop],
+        packed.gates[start:stop],
     )
 
 
@@ -108,12 +128,7 @@ def run_lane(lane: Lane, flow: Flow, weights: Weights, states: Any, packed: Pack
         while live > 0 and lane.counts[lane.numbers[live - 1]] <= t:
             live -= 1
         stop = start + _filled(live)
-        block = Packed(
-            packed.read[start:stop],
-            packed.hidden[start:stop],
-            packed.state[start:stop],
-            packed.gates[start:stop],
-        )
+        block = _some(packed, start, stop)
         _read_block(lane, flow, states, block, (t, live))
         _project_block(lane, flow, weights, block)
         hidden, memory = states
@@ -197,6 +212,7 @@ def run_lane_back(
     rows, width = gradients.hidden.shape
     products = np.empty((_filled(rows), weights.kernel.shape[0] * LANES + width), np.float32)
     d_gates = np.empty((CHUNK + _filled(rows), packed.gates.shape[1]), np.float32)
+    panels = np.empty((d_gates.shape[1] // LANES, d_gates.shape[0], LANES), np.float32)
     stop = end = packed.read.shape[0]
     live = 0
     for t in range(flow.inputs.shape[1] - 1, -1, -1):
@@ -204,23 +220,13 @@ def run_lane_back(
             live += 1
         start = stop - _filled(live)
         top = d_gates.shape[0] - (end - start)
-        block = Packed(
-            packed.read[start:stop],
-            packed.hidden[start:stop],
-            packed.state[start:stop],
-            packed.gates[start:stop],
-        )
+        block = _some(packed, start, stop)
         d_block = d_gates[top : top + stop - start]
         _bend_back(lane, flow, gradients, block, d_block, (t, live))
         _project_back(lane, flow, weights, gradients, d_block, products, (t, live))
         if end > start and (end - start >= CHUNK or t == 0):
-            chunk = Packed(
-                packed.read[start:end],
-                packed.hidden[start:end],
-                packed.state[start:end],
-                packed.gates[start:end],
-            )
-            _sum_weights(lane, gradients, chunk, d_gates[top:])
+            _to_panels(d_gates[top:], panels)
+            _sum_weights(lane, gradients, _some(packed, start, end), panels)
             end = start
         stop = start
 
@@ -283,11 +289,11 @@ def _project_back(  # noqa: PLR0917 - compiled
 
 
 @compiled
-def _sum_weights(lane: Lane, gradients: Gradients, chunk: Packed, d_gates: Array) -> None:
-    """Add the gradients of the weights over a chunk of blocks."""
+def _sum_weights(lane: Lane, gradients: Gradients, chunk: Packed, panels: Array) -> None:
+    """Add the gradients of the weights over a chunk of blocks, from panels of those of gates."""
     masks, span = gradients.recurrent.shape[0], gradients.recurrent.shape[2]
     section, first = chunk.hidden.shape[1] // masks, chunk.state.shape[1] if lane.gru else 0
-    _multiply_transposed(chunk.read, d_gates, gradients.kernel, (0, 0))
+    _multiply_transposed(chunk.read, panels, gradients.kernel, (0, 0))
     for m in range(masks):
         columns = (m * section, first + m * span)
-        _multiply_transposed(chunk.hidden, d_gates, gradients.recurrent[m], columns)
+        _multiply_transposed(chunk.hidden, panels, gradients.recurrent[m], columns)
