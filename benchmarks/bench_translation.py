@@ -3,8 +3,8 @@
 All have the same weights, and the same translations must come out. The stock way asks a Keras model
 at every step, with the source and all words so far; the better way takes one step of the decoder at
 a time and carries its state, eagerly or by a `tf.function`. Systems alternate, and ratios are taken
-within a repeat. Further: memory of a request, in a process of its own, and the speed of training
-with `--fast` and without.
+within a repeat. Further: memory of a request, in a process of its own. Training is timed by
+`bench_epoch.py`.
 
 Without --model a network of toy size is trained, whose translations are no good; ratios are then
 those of overheads. Give an exported version for figures that mean something.
@@ -26,7 +26,7 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from common import ROOT, CommandFailed, measure, peak_mb, spread
+from common import ROOT, CommandFailed, measure, peak_mb
 from pairing import OURS, interleave, print_times, verdict
 
 sys.path.insert(0, str(ROOT))
@@ -38,7 +38,6 @@ TINY = {
 FEW = 16  # texts for the slow ways
 SINGLES = 3  # texts asked for one at a time
 REQUESTS = (1, 100, 1000)
-TRAINED_ROWS = 300  # some ten batches at the default size
 QUICK = TINY | {"limit": 300, "epochs": 1}
 BEAM_BOUND = 50  # times faster than beam search a step at a time from Python
 COMPILED, EAGER = "Python loop, compiled step", "Python loop, eager step"
@@ -210,52 +209,8 @@ def request(version: Path, file: Path) -> None:
     print(f"peak {peak_mb():,.0f} MB, {before:,.0f} MB of it once loaded; {seconds:.1f} s")
 
 
-def training(subject: Subject, home: Path, repeats: int) -> None:
-    """Alternate short epochs with the fast recurrence and without; print tokens a second."""
-    from pipelines.corpus import write_corpus
-    from pipelines.datasets.rows import evenly
-    from pipelines.feeding import as_dataset, evaluate_plan
-    from pipelines.training import compile_model
-
-    rows = evenly(subject.splits.train, TRAINED_ROWS)
-    corpus = write_corpus(home / "rows", subject.task.encode(rows, subject.artifacts, "train"))
-    models, weights = {}, None
-    for fast in (True, False):
-        task = type(subject.task)(replace(subject.task.config, fast=fast))
-        model = task.build_model(subject.artifacts)
-        weights = weights or model.get_weights()
-        model.set_weights(weights)
-        learner = task.training_model(model)
-        batches = task.batches(corpus, learner, seed=17)
-        objective = task.objective(model, subject.artifacts)
-        compile_model(learner, objective, task.config, len(batches) * (repeats + 1))
-        models[fast] = learner, batches
-    losses = [
-        evaluate_plan(learner, batches.epoch(0))["loss"] for learner, batches in models.values()
-    ]
-    print(
-        f"\ntraining, epochs of {len(models[True][1])} batches, {models[True][1].tokens:,} tokens"
-    )
-    print(f"  loss of both before: {losses[0]:.5f} {losses[1]:.5f}", flush=True)
-    speeds: dict[bool, list[float]] = {True: [], False: []}
-    work: dict[bool, list[float]] = {True: [], False: []}  # processor time: others disturb it less
-    for number in range(repeats + 1):
-        for fast, (learner, batches) in models.items():
-            started, busy = time.perf_counter(), time.process_time()
-            learner.fit(as_dataset(batches.epoch(number)), verbose=0, shuffle=False)
-            if number:  # the first traces and compiles
-                speeds[fast].append(batches.tokens / (time.perf_counter() - started))
-                work[fast].append(time.process_time() - busy)
-    ratios = [quick / slow for quick, slow in zip(speeds[True], speeds[False], strict=True)]
-    for fast, name in ((True, "--fast"), (False, "stock recurrence")):
-        print(f"  {name:32} {spread(speeds[fast], '8.0f')} tokens/s")
-    saved = [slow / quick for quick, slow in zip(work[True], work[False], strict=True)]
-    print(f"  {'ratio, wall time':32} {spread(ratios, '8.2f')}")
-    print(f"  {'ratio, processor time':32} {spread(saved, '8.2f')}", flush=True)
-
-
 def main() -> int:
-    """Compare translations, then memory, then training; 1 if translations differ."""
+    """Compare translations, then memory; 1 if translations differ."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, help="an exported version")
     parser.add_argument("--sentences", type=int, default=256)
@@ -285,13 +240,11 @@ def main() -> int:
             agreed = all(found)
         if "memory" in options.only:
             request_memory(subject, home)
-        if "training" in options.only:
-            training(subject, home, options.repeats)
     print(f"\n{'same translations' if agreed else 'BROKEN: translations differ'}")
     return int(not agreed)
 
 
-PARTS = ("speed", "memory", "training")
+PARTS = ("speed", "memory")
 
 if __name__ == "__main__":
     try:
