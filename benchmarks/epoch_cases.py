@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pairing import OURS
 
 Weights = dict[str, list[np.ndarray]]
-OURS = "ours"
 CLIP_NORM = 1.0
 _DROPOUTS = ("input_dropout", "variational_dropout", "output_dropout")
 _READER = {"embedding": 1, "encoder": 6}  # of both directions: kernel, recurrent kernel, bias
