@@ -12,6 +12,7 @@ from keras import ops
 
 from pipelines.errors import ConfigError
 from pipelines.layers.attention_history import AttentionHistory, History, masked_softmax
+from pipelines.layers.dense_layers import by_rows
 
 AttentionKind = Literal["dot", "additive"]
 KINDS = ("dot", "additive")
@@ -127,7 +128,7 @@ class Attention(keras.layers.Layer):
             noise: drawn by `draw_noise`, for calls within a loop; None draws it here in training.
             training: whether dropout acts.
         """
-        scores = ops.cast(self._scores(self._query(queries), keys), "float32")
+        scores = ops.cast(self._scores(by_rows(self._query, queries), keys), "float32")
         if self._history is None:
             weights = masked_softmax(scores, mask)
         else:
@@ -156,7 +157,7 @@ class Attention(keras.layers.Layer):
         """
         if self._history is None:
             return *self(queries, keys, memory, mask), history
-        scores = ops.cast(self._scores(self._query(queries), keys), "float32")
+        scores = ops.cast(self._scores(by_rows(self._query, queries), keys), "float32")
         weights, after = self._history.step(scores, mask, history)
         return ops.matmul(ops.cast(weights, memory.dtype), memory), weights, after
 

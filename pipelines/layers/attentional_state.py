@@ -12,6 +12,7 @@ from pipelines.layers.attention import Attention
 from pipelines.layers.attention_history import History
 from pipelines.layers.decoder_settings import DecoderAttention
 from pipelines.layers.decoder_state import Prepared, repeated
+from pipelines.layers.dense_layers import by_rows
 
 
 class AttentionalState(keras.layers.Layer):
@@ -144,7 +145,7 @@ class AttentionalState(keras.layers.Layer):
     def combine(self, context: Any, states: Any) -> Any:
         """Return features float[B, N, E] of contexts float[B, N, D] or None, and states."""
         both = [states] if context is None else [context, states]
-        return self._combine(ops.concatenate(both, axis=-1))
+        return by_rows(self._combine, ops.concatenate(both, axis=-1))
 
 
 def unevenness(weights: Any, steps: Any, places: Any = None) -> Any:

@@ -219,6 +219,8 @@ def as_rows(part: Any) -> Any:
 
 def as_hypotheses(part: Any, like: Any) -> Any:
     """Return [B, K, H] of [B K, H], for like [B, K, ...]."""
+    if like.shape[1] is not None:  # no shape to find out at every step
+        return ops.reshape(part, (-1, like.shape[1], part.shape[-1]))
     return ops.reshape(part, (*ops.shape(like)[:2], part.shape[-1]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="pipelines")
@@ -57,3 +58,16 @@ class DenseLayers(keras.layers.Layer):
         """Return the constructor's arguments."""
         own = {"layers": self.layers, "units": self.units, "seed": self.seed}
         return super().get_config() | own
+
+
+def by_rows(layer: Any, inputs: Any, **options: Any) -> Any:
+    """Apply a layer of the last axis to float[B, N, D], as to [B N, D] where N is known.
+
+    A product of rank 3 whose B is not known finds its shapes out anew at every step of decoding,
+    which takes longer than a small product.
+    """
+    count = inputs.shape[1]
+    if count is None:
+        return layer(inputs, **options)
+    outputs = layer(ops.reshape(inputs, (-1, inputs.shape[-1])), **options)
+    return ops.reshape(outputs, (-1, count, outputs.shape[-1]))

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from pipelines.layers.dense_layers import by_rows
+
 
 class TokenOutput(keras.layers.Layer):
     """Logits of features against token vectors: E (a_t + g sum_s w_ts v_s) + b.
@@ -59,4 +61,5 @@ class TokenOutput(keras.layers.Layer):
         if self.lexical:
             meant = ops.matmul(ops.cast(weights, vectors.dtype), vectors)
             features = features + ops.cast(self.gate, meant.dtype) * meant
-        return self.embedding(features, reverse=True) + ops.cast(self.bias, "float32")
+        logits = by_rows(self.embedding, features, reverse=True)
+        return logits + ops.cast(self.bias, "float32")
