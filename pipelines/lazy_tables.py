@@ -12,7 +12,7 @@ Only under TensorFlow, whose gradients list the rows that were read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,20 +24,21 @@ from pipelines.row_updates import summed_rows
 FEWEST_ROWS = 2_000  # of a smaller table all rows are updated as fast
 MOST_STEPS = 4_096  # steps until a table is settled at the latest
 BLOCK_ROWS = 16_384  # settled at once
-_MARK, _TABLE = "pipelines_read_by_rows", "pipelines_lazy_table"
+READ_BY_ROWS = "pipelines_read_by_rows"  # the attribute of a marked variable
+_TABLE = "pipelines_lazy_table"
 _FACTORS = 3  # of a weight: of itself, of its drift, and of the drift's correction
 _AVERAGE_FACTORS = 4  # of its average: of itself, and of the three above
 
 
 def read_by_rows(variable: Any) -> Any:
     """Mark a table, read in training by `read_rows` alone, as one that may be updated lazily."""
-    setattr(variable, _MARK, True)
+    setattr(variable, READ_BY_ROWS, True)
     return variable
 
 
 def read_as_a_whole(variable: Any) -> Any:
     """Take `read_by_rows` back, of a table that also scores tokens: all its rows are updated."""
-    setattr(variable, _MARK, False)
+    setattr(variable, READ_BY_ROWS, False)
     table = lazy_table(variable)
     if table is not None:
         table.dense = True
@@ -70,7 +71,8 @@ def read_rows(variable: Any, ids: Any, *, training: bool) -> Any:
     if not training:
         return tf.gather(variable.value, ids)
     rows, numbers = tf.unique(tf.reshape(ids, [-1]))
-    vectors, table = tf.gather(variable.value, rows), lazy_table(variable)
+    table = lazy_table(variable)
+    vectors = tf.gather(variable.value if table is None else table.values[0], rows)
     if table is not None:
         vectors += tf.stop_gradient(table.missed(rows, vectors))
     numbers = tf.ensure_shape(tf.reshape(numbers, tf.shape(ids)), ids.shape)
@@ -126,7 +128,10 @@ class LazyTable:
     def __init__(
         self, optimizer: Any, variable: Any, moments: tuple[Any, Any], average: Any
     ) -> None:
-        self.variable, self.moments, self.average = variable, moments, average
+        self.variable, self.average = variable, average
+        kept = [variable, *moments, *([] if average is None else [average])]
+        # TensorFlow's own variables: Keras' would be cast within a layer of half precision.
+        self.values = [one.value for one in kept]
         self.dense = False  # whether its gradient turned out not to be sparse
         self._first, self._second = float(optimizer.beta_1), float(optimizer.beta_2)
         self._epsilon = float(optimizer.epsilon)
@@ -134,7 +139,7 @@ class LazyTable:
         self._start = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0][:count]
 
         def add(shape: tuple[int, ...], name: str, **settings: Any) -> Any:
-            return optimizer.add_variable(shape, name=name, **settings)
+            return optimizer.add_variable(shape, name=name, **settings).value
 
         # Steps since the table was settled, and of every row how many of them it has had.
         self.passed = add((), "passed", initializer="zeros", dtype="int32")
@@ -153,7 +158,7 @@ class LazyTable:
         import tensorflow as tf
 
         factors, _ = self._factors(rows)
-        first, second = (tf.gather(one.value, rows) for one in self.moments)
+        first, second = (tf.gather(one, rows) for one in self.values[1:3])
         drift, smaller = self._drift(first, second)
         return (factors[0] - 1.0) * weight + drift * (factors[2] * smaller - factors[1])
 
@@ -173,7 +178,7 @@ class LazyTable:
         """Take a step of Adam with the rows of a sparse gradient; others are caught up later."""
         import tensorflow as tf
 
-        tf.cond(self.passed.value >= self._most, self._settled, lambda: tf.constant(0))
+        tf.cond(self.passed >= self._most, self._settled, lambda: tf.constant(0))
         gradient = summed_rows(gradient)
         rows, slope = gradient.indices, gradient.values
         weight, first, second, *average = self.now(rows)
@@ -183,8 +188,8 @@ class LazyTable:
         average = [one * how.average_kept + weight * (1.0 - how.average_kept) for one in average]
         self._extend(how)
         self._assign(rows, [weight, first, second, *average])
-        passed = tf.cast(self.passed.value, tf.float32)
-        self.last.value.scatter_update(tf.IndexedSlices(tf.fill(tf.shape(rows), passed), rows))
+        passed = tf.cast(self.passed, tf.float32)
+        self.last.scatter_update(tf.IndexedSlices(tf.fill(tf.shape(rows), passed), rows))
 
     def settle(self) -> None:
         """Catch up all rows, if any step was taken since the last time."""
@@ -211,7 +216,7 @@ class LazyTable:
         """Let one more step pass for rows that it does not touch."""
         import tensorflow as tf
 
-        old, passed = self.factors.value, self.passed.value
+        old, passed = self.factors, self.passed
         steps = tf.cast(passed + 1 - tf.range(self._most + 1), tf.float32)
         missed = tf.maximum(steps, 0.0)
         drift = how.rate * (self._first * self._second**-0.5) ** missed
@@ -228,21 +233,18 @@ class LazyTable:
         self.factors.assign(tf.where(steps[:, None] > 0, tf.stack(new, axis=-1), old))
         self.passed.assign_add(1)
 
-    def _all(self) -> list[Any]:
-        return [self.variable, *self.moments, *([] if self.average is None else [self.average])]
-
     def _gathered(self, rows: Any) -> list[Any]:
         import tensorflow as tf
 
-        return [tf.gather(one.value, rows) for one in self._all()]
+        return [tf.gather(value, rows) for value in self.values]
 
     def _factors(self, rows: Any) -> tuple[list[Any], Any]:
         """Return the factors of rows, each float32[U, 1], and how many steps they missed."""
         import tensorflow as tf
 
-        last = tf.gather(self.last.value, rows)
-        factors = tf.gather(self.factors.value, tf.cast(last, tf.int32))
-        steps = tf.cast(self.passed.value, tf.float32) - last
+        last = tf.gather(self.last, rows)
+        factors = tf.gather(self.factors, tf.cast(last, tf.int32))
+        steps = tf.cast(self.passed, tf.float32) - last
         return tf.split(factors, len(self._start), axis=-1), steps[:, None]
 
     def _drift(self, first: Any, second: Any) -> tuple[Any, Any]:
@@ -254,89 +256,8 @@ class LazyTable:
     def _assign(self, rows: Any, values: list[Any]) -> None:
         import tensorflow as tf
 
-        for variable, value in zip(self._all(), values, strict=True):
-            variable.value.scatter_update(tf.IndexedSlices(value, rows))
-
-
-class LazyUpdates(keras.optimizers.Optimizer):
-    """To be mixed into Adam, before all else: what `read_by_rows` has marked is updated lazily."""
-
-    beta_1: float
-    beta_2: float
-    rate_of: Callable[[Any, Any, Any], Any]  # of a gradient and its variable, from that of all
-    weight_kept: Callable[[Any, Any], Any]  # share left by decay, of a gradient and a rate
-    average_kept: Callable[[], Any]  # share of an average that is left
-
-    def build(self, variables: list[Any]) -> None:
-        """Create the optimizer's variables."""
-        if self.built:
-            return
-        super().build(variables)
-        self._tables: dict[int, LazyTable] = {}
-        averages = self._model_variables_moving_average if self.use_ema else []
-        for number, variable in enumerate(self._trainable_variables):
-            if self._may_be_lazy(variable):
-                moments = self._momentums[number], self._velocities[number]
-                average = averages[number] if averages else None
-                self._tables[number] = LazyTable(self, variable, moments, average)
-
-    def _may_be_lazy(self, variable: Any) -> bool:
-        if keras.backend.backend() != "tensorflow" or not getattr(variable, _MARK, False):
-            return False
-        import tensorflow as tf
-
-        plain = variable.constraint is None and variable.dtype == "float32"
-        plain = plain and not (self.amsgrad or self.gradient_accumulation_steps)
-        return plain and variable.shape[0] >= FEWEST_ROWS and not tf.distribute.has_strategy()
-
-    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> Any:
-        """Update every variable once."""
-        if not self.built and trainable_variables is not None:
-            self.build(list(trainable_variables))
-        given = self._trainable_variables if trainable_variables is None else trainable_variables
-        for gradient, variable in zip(grads, given, strict=True):
-            table = lazy_table(variable)
-            if table is not None and not hasattr(gradient, "indices"):
-                table.dense = True
-        return super().apply(grads, trainable_variables)
-
-    def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> Any:
-        # Here, since Keras makes a whole table of a sparse gradient before `update_step`.
-        pairs = list(zip(grads, trainable_variables, strict=True))
-        for gradient, variable in pairs:
-            table = lazy_table(variable)
-            if table is not None:
-                table.step(gradient, self._step_of(gradient, variable, learning_rate))
-        rest = [pair for pair in pairs if lazy_table(pair[1]) is None]
-        if rest:
-            super()._backend_update_step(*zip(*rest, strict=True), learning_rate)
-
-    def _step_of(self, gradient: Any, variable: Any, learning_rate: Any) -> StepOfAdam:
-        rate = ops.cast(self.rate_of(gradient, variable, learning_rate), "float32")
-        steps = ops.cast(self.iterations + 1, "float32")
-        first, second = (
-            1.0 - ops.power(ops.cast(one, "float32"), steps) for one in (self.beta_1, self.beta_2)
-        )
-        return StepOfAdam(
-            rate=rate * ops.sqrt(second) / first,
-            kept=self.weight_kept(gradient, rate),
-            average_kept=self.average_kept(),
-        )
-
-    def settle(self) -> None:
-        """Bring all rows of all tables up to date."""
-        for table in self._tables.values():
-            table.settle()
-
-    def finalize_variable_values(self, var_list: list[Any]) -> None:
-        """Bring tables up to date, then put averages in the place of weights, if there are some."""
-        self.settle()
-        super().finalize_variable_values(var_list)
-
-    def ways(self) -> dict[str, str]:
-        """Return, for every marked table, whether "rows" or "all" of it are updated in a step."""
-        marked = [one for one in self._trainable_variables if getattr(one, _MARK, False)]
-        return {one.path: "all" if lazy_table(one) is None else "rows" for one in marked}
+        for variable, value in zip(self.values, values, strict=True):
+            variable.scatter_update(tf.IndexedSlices(value, rows))
 
 
 class _Rows(keras.initializers.Initializer):

@@ -10,7 +10,8 @@ from keras import ops
 
 from pipelines.config import RunConfig
 from pipelines.gradients.measuring import Monitored
-from pipelines.lazy_tables import LazyUpdates, forget_tables, lazy_table
+from pipelines.lazy_tables import forget_tables, lazy_table
+from pipelines.lazy_updates import LazyUpdates
 from pipelines.row_updates import RowUpdates, summed_rows
 
 if TYPE_CHECKING:

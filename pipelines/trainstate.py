@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from pipelines.errors import TrainingError
-from pipelines.lazy_tables import LazyUpdates
+from pipelines.lazy_updates import LazyUpdates
 from pipelines.optimizing import optimizer_of
 
 Weights = list[np.ndarray]

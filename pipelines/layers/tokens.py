@@ -9,6 +9,7 @@ from keras import ops
 
 from pipelines.layers.pooling import SequencePooling
 from pipelines.layers.recurrent import RecurrentStack
+from pipelines.lazy_tables import read_by_rows, read_rows
 
 PACKAGE = "pipelines"
 FILTER_WIDTHS = (2, 3, 4, 5)
@@ -37,13 +38,18 @@ class SummedEmbedding(keras.layers.Layer):
         """Create the vectors, float32[buckets, D]."""
         del input_shape
         shape = (self.buckets, self.size)
-        self.vectors = self.add_weight(shape, initializer=self.initializer, name="vectors")
+        # Not cast as a whole in half precision, but the rows that are read.
+        self.vectors = self.add_weight(
+            shape, initializer=self.initializer, autocast=False, name="vectors"
+        )
+        read_by_rows(self.vectors)
         self.built = True
 
-    def call(self, ids: Any) -> Any:
+    def call(self, ids: Any, training: bool = False) -> Any:
         """Return the sums, float32[B, T, D]."""
         present = ops.cast(ids != 0, self.compute_dtype)
-        return ops.einsum("btf,btfd->btd", present, ops.take(self.vectors, ids, axis=0))
+        vectors = ops.cast(read_rows(self.vectors, ids, training=training), self.compute_dtype)
+        return ops.einsum("btf,btfd->btd", present, vectors)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[Any, ...]:
         """Return [B, T, D]."""

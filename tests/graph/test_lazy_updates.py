@@ -9,6 +9,7 @@ from pipelines import lazy_tables
 from pipelines.config import RunConfig
 from pipelines.gradients import measuring
 from pipelines.layers.row_embedding import RowEmbedding
+from pipelines.layers.tokens import SummedEmbedding
 from pipelines.lazy_tables import lazy_table
 from pipelines.optimizing import make_optimizer
 
@@ -230,3 +231,29 @@ def test_the_layer_is_an_embedding_that_is_saved(tmp_path):
     np.testing.assert_array_equal(again(TOKENS[0]), model(TOKENS[0]))
     plain = keras.layers.Embedding(ROWS, 4, weights=model.get_weights())
     np.testing.assert_array_equal(plain(TOKENS[0]), model(TOKENS[0]))
+
+
+def test_a_table_read_twice_in_a_step_and_summed_features(monkeypatch):
+    """One table read by two inputs in half precision, another by a layer that sums its rows."""
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        ends = []
+        for lazy in (True, False):
+            monkeypatch.setattr(lazy_tables, "FEWEST_ROWS", 1 if lazy else 10**9)
+            keras.utils.set_random_seed(2)
+            tokens = keras.Input((None,), dtype="int32")
+            table, summed = RowEmbedding(ROWS, 4), SummedEmbedding(ROWS, 4)
+            vectors = table(tokens) + table(tokens // 2) + summed(tokens[..., None])
+            scores = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling1D()(vectors))
+            model = keras.Model(tokens, scores)
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            chosen = make_optimizer(RunConfig(epochs=1, weight_average=0.9), STEPS)
+            model.compile(chosen, loss, jit_compile=False)
+            trained(model, 0, 12)
+            assert set(chosen.ways().values()) == {"rows" if lazy else "all"}
+            model.optimizer.finalize_variable_values(model.trainable_variables)
+            ends.append(model.get_weights())
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    for left, right in zip(*ends, strict=True):
+        np.testing.assert_allclose(left, right, atol=2e-4)
