@@ -13,6 +13,7 @@ from pipelines.datasets.rows import Rows
 from pipelines.datasets.splits import Splits
 from pipelines.datasets.storage import new_folder
 from pipelines.errors import DataError
+from pipelines.layers.fast.ready import LoopCompiler
 from pipelines.manifest import make_manifest
 from pipelines.stages import Stages
 from pipelines.task import Artifacts, Outputs, Prepared, Task
@@ -35,6 +36,7 @@ def train(
     """
     with new_version(folders, task.name) as version:
         task.begin()
+        loops = LoopCompiler().start() if task.config.fast else LoopCompiler()
         prepared = prepare(task, source, folders=folders, stages=stages)
         model, trainer, result = fit(task, prepared, folders=folders, stages=stages, resume=resume)
         others = fit_counterparts(task, prepared, folders=folders, stages=stages, resume=resume)
@@ -49,6 +51,9 @@ def train(
         report = assess(
             task, model, prepared, version, stages=stages, result=result, further=further
         )
+        manifest |= {
+            "recurrence": result.recurrence, "loops_compiled_seconds": loops.seconds,
+        }  # fmt: skip
         finish(version, report, manifest, stages)
         for done in (trainer, *(other for _, other in others.values())):
             done.discard()

@@ -25,6 +25,7 @@ from pipelines.gradients.monitor import CHECK_EVERY, GradientMonitor
 from pipelines.gradients.records import EpochGradients
 from pipelines.interrupts import DeferInterrupt
 from pipelines.layers.gradient_gate import check_unfreezing, unfreeze
+from pipelines.layers.recurrent_paths import paths_taken
 from pipelines.optimizing import compile_model, is_averaging_due, optimizer_of, plateau_rate
 from pipelines.progress import TrainingProgress
 from pipelines.training_result import TrainingResult
@@ -224,6 +225,7 @@ class Trainer:
             averaged_epochs=self.state.averaged,
             averaged_from=self.state.averaged_from,
             gradients=self.state.gradients,
+            recurrence=paths_taken(self.model),
         )
 
     def discard(self) -> None:

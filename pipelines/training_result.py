@@ -16,6 +16,7 @@ class TrainingResult:
     With `averaged_epochs` it holds the mean of the weights of so many last epochs instead. The
     weights of epochs from `averaged_from` on are means themselves, where averaging was triggered.
     `gradients` holds an `EpochGradients` of every epoch as plain JSON, if they were monitored.
+    `recurrence` tells of every recurrent layer by which path it was trained.
     """
 
     history: list[dict[str, float]]
@@ -27,6 +28,7 @@ class TrainingResult:
     averaged_epochs: int = 0
     averaged_from: int | None = None
     gradients: list[dict[str, Any]] = field(default_factory=list)
+    recurrence: dict[str, str] = field(default_factory=dict)
 
     def then(self, later: TrainingResult, *, improved: bool) -> TrainingResult:
         """Return the result of this run and one that went on from it, as of one run.
@@ -45,6 +47,7 @@ class TrainingResult:
             kept,
             history=[*self.history, *rows],
             gradients=[*self.gradients, *seen],
+            recurrence=self.recurrence | later.recurrence,
             seconds=seconds,
             tokens_per_second=tokens / max(seconds, 1e-9),
             resumed_from_epoch=self.resumed_from_epoch,
@@ -61,6 +64,7 @@ class TrainingResult:
             "averaged_from": self.averaged_from,
             "tokens_per_second": round(self.tokens_per_second),
             "resumed_from_epoch": self.resumed_from_epoch,
+            "recurrence": self.recurrence,
             "history": self.history,
             "gradients": {
                 "warnings": [remark.text for remark in remarks(seen)],

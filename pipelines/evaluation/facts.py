@@ -29,6 +29,7 @@ def model_facts(model: Record, training: Record, serving: Record) -> Facts:
             ("Training time", _if_any(training.get("seconds"), wording.duration)),
             ("Epochs", training.get("epochs")),
             ("Training speed", _whole(training.get("tokens_per_second"), " tokens/s")),
+            ("Recurrent layers trained by", _paths(training.get("recurrence") or {})),
             ("Latency of one row, median", _milliseconds(serving.get("latency_ms_p50"))),
             ("Latency of one row, 99th percentile", _milliseconds(serving.get("latency_ms_p99"))),
             (throughput, _whole(serving.get("rows_per_second"), " rows/s")),
@@ -51,6 +52,17 @@ def manifest_facts(manifest: Record) -> Facts:
             ("Hardware", hardware),
         ]
     )
+
+
+def _paths(paths: Mapping[str, str]) -> str:
+    """Say which layers took the fast path, and why the others did not."""
+    layers: dict[str, list[str]] = {}
+    for name, path in paths.items():
+        words = path if path == "the fast path" else f"Keras' own layer, since {path}"
+        layers.setdefault(words, []).append(wording.readable(name))
+    if len(layers) == 1:
+        return next(iter(layers))
+    return "; ".join(f"{', '.join(names)}: {words}" for words, names in layers.items())
 
 
 def _present(facts: Iterable[tuple[str, Any]]) -> Facts:

@@ -9,12 +9,13 @@ TensorFlow and Numba are imported when a function is called, so that other backe
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
+
+from pipelines.layers.fast.ready import has_numba
 
 
 class Applicable(NamedTuple):
@@ -39,7 +40,7 @@ def applicable(layer: Any, inputs: Any, training: Any) -> Applicable:
     if both and layer.merge_mode != "concat":
         reason = reason or f"merge_mode is {layer.merge_mode!r}, not 'concat'"
     for part in parts:
-        reason = reason or objection_to_layer(part)
+        reason = reason or _objection_to_layer(part)
     return Applicable(not reason, reason)
 
 
@@ -47,7 +48,7 @@ def _objection_to_call(inputs: Any, training: Any) -> str:
     """Return what forbids the fast path whatever the layer, or ""."""
     if training is not True:
         return "not training: inference and exports use the Keras layer"
-    reason = objection_to_machine()
+    reason = _objection_to_machine()
     if reason:
         return reason
     import tensorflow as tf
@@ -59,11 +60,11 @@ def _objection_to_call(inputs: Any, training: Any) -> str:
     return ""
 
 
-def objection_to_machine() -> str:
+def _objection_to_machine() -> str:
     """Return why no layer could take the fast path here, or ""."""
     if keras.backend.backend() != "tensorflow":
         return f"the backend is {keras.backend.backend()}, not tensorflow"
-    if importlib.util.find_spec("numba") is None:
+    if not has_numba():
         return "numba is not installed (requirements.txt)"
     import tensorflow as tf
 
@@ -72,7 +73,7 @@ def objection_to_machine() -> str:
     return ""
 
 
-def objection_to_layer(layer: Any) -> str:
+def _objection_to_layer(layer: Any) -> str:
     """Return what a single layer, not a Bidirectional, has that the fast path lacks, or ""."""
     if type(layer) not in {keras.layers.LSTM, keras.layers.GRU}:
         return f"the layer is a {type(layer).__name__}, not an LSTM or GRU"

@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from pipelines.config import RunConfig
+from pipelines.layers import inference_recurrence
 from pipelines.layers.drop_connect import dropped_weights
 from pipelines.layers.fast_recurrent import applicable, run_fast
 from pipelines.layers.pooling import SequencePooling
@@ -47,6 +48,7 @@ from pipelines.recurrent_config import RecurrentConfig
 __all__ = ["RecurrentStack", "SequencePooling"]
 
 PACKAGE = "pipelines"
+FAST = "the fast path"
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -96,6 +98,8 @@ class RecurrentStack(keras.layers.Layer):
         self.supports_masking = True
         # What states of layer n, 0 the inputs, pass on their way up: (n, states, training) -> them.
         self.gate: Callable[[int, Any, bool], Any] | None = None
+        # By which path each layer trained, or why not by the fast one.
+        self.paths: dict[str, str] = {}
         self._widths = layer_widths(self.settings)
         self.width = sum(self._widths) if config.skips else self._widths[-1]
         self.backward = backward_columns(self.settings)
@@ -198,10 +202,22 @@ class RecurrentStack(keras.layers.Layer):
         self, layer: Any, inputs: Any, mask: Any, state: Any, training: bool
     ) -> tuple[Any, list[Any]]:
         """Run one layer; as `run_layer`."""
-        if self.settings["fast"] and applicable(layer, inputs, training).holds:
-            states, final = run_fast(layer, inputs, mask, state)
-            return in_time(layer, states), final
-        return run_layer(layer, inputs, mask, state, training)
+        if inference_recurrence.suits(layer, inputs, training):
+            return inference_recurrence.run(layer, inputs, mask, state)
+        if not (training and self._takes_fast_path(layer, inputs)):
+            return run_layer(layer, inputs, mask, state, training)
+        states, final = run_fast(layer, inputs, mask, state)
+        return in_time(layer, states), final
+
+    def _takes_fast_path(self, layer: Any, inputs: Any) -> bool:
+        """Tell whether a layer trains by the fast path in this call, and note it for the report."""
+        holds, reason = applicable(layer, inputs, True)
+        if not self.settings["fast"]:
+            holds, reason = False, "it is switched off (--no-fast)"
+        if not keras.backend.is_keras_tensor(inputs):
+            number = self._recurrences.index(layer) + 1
+            self.paths = {**self.paths, f"{self.name} {number}": FAST if holds else reason}
+        return holds
 
     def step(self, inputs: Any, state: Any) -> tuple[Any, list[Any]]:
         """Read one step of inference: T of them equal `run` over T steps.
