@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipelines.layers.fast.lanes import packed_rows, run_lane, run_lane_back
+from pipelines.layers.fast.memory import POOL
 from pipelines.layers.fast.packing import (
     Columns,
     columns_of,
@@ -27,7 +28,6 @@ from pipelines.layers.fast.products import ROWS, round_up
 from pipelines.layers.fast.records import Array, Flow, Gradients, Lane, Packed, Weights
 
 Pair = tuple[Array, Array]
-ALIGNMENT = 64  # bytes; what lies so, TensorFlow takes over without a copy
 
 
 class Reading(NamedTuple):
@@ -90,9 +90,9 @@ def forward(
     counts, positions = _order_of_reading(mask, backward=reading.backward)
     lanes, bounds = _deal(reading, counts, positions)
     plan = _Plan(reading, given, inputs.shape[2])
-    packed = Packed(*(_empty(bounds[-1][1], width) for width in plan.widths))
-    flow = Flow(inputs, _empty(*inputs.shape[:2], plan.units), plan.masks)
-    weights, final = plan.panels(), (_empty(*states[0].shape), _empty(*states[1].shape))
+    packed = Packed(*(POOL.empty(bounds[-1][1], width) for width in plan.widths))
+    flow = Flow(inputs, POOL.empty(*inputs.shape[:2], plan.units), plan.masks)
+    weights, final = plan.panels(), (POOL.empty(*states[0].shape), POOL.empty(*states[1].shape))
 
     def run(number: int) -> None:
         lane = lanes[number]
@@ -101,7 +101,7 @@ def forward(
         for part, into in zip(own, final, strict=True):
             into[lane.numbers] = part[:, : plan.units]
 
-    _in_lanes(run, len(lanes))
+    at_once(*(partial(run, number) for number in range(len(lanes))))
     return flow.outputs, final, Kept(*packed, counts, positions)
 
 
@@ -122,10 +122,13 @@ def backward(
     """
     plan = _Plan(reading, given, given.weights[0].shape[0])
     lanes, bounds = _deal(reading, kept.counts, kept.positions)
-    flow = Flow(np.zeros((*upstream.shape[:2], plan.size), np.float32), upstream, plan.masks)
+    d_inputs = POOL.empty(*upstream.shape[:2], plan.size)
+    if kept.counts.min(initial=0) < upstream.shape[1]:
+        d_inputs[:] = 0.0  # at masked steps
+    flow = Flow(d_inputs, upstream, plan.masks)
     weights, states = (
         plan.panels(transposed=True),
-        (_empty(*later[0].shape), _empty(*later[1].shape)),
+        (POOL.empty(*later[0].shape), POOL.empty(*later[1].shape)),
     )
     sums = [plan.sums() for _ in lanes]
 
@@ -137,7 +140,7 @@ def backward(
         for part, into in zip((d_h, d_c), states, strict=True):
             into[lane.numbers] = part[:, : plan.units]
 
-    _in_lanes(run, len(lanes))
+    at_once(*(partial(run, number) for number in range(len(lanes))))
     return flow.inputs, states, plan.gradients(sums)
 
 
@@ -164,12 +167,18 @@ class _Plan:
 
     def panels(self, *, transposed: bool = False) -> Weights:
         kernel, recurrent, bias = self.weights
-        if transposed:
-            parts = [transposed_panels_of(recurrent, group) for group in self.groups]
-            return Weights(transposed_panels_of(kernel, self.columns), np.stack(parts))
         outer, inner = (bias, None) if bias is None or self.lstm else bias
-        parts = [panels_of(recurrent, inner, group) for group in self.groups]
-        return Weights(panels_of(kernel, outer, self.columns), np.stack(parts))
+
+        def pack(matrix: Array, bias: Array | None, columns: Columns) -> Array:
+            if transposed:
+                return transposed_panels_of(matrix, columns)
+            return panels_of(matrix, bias, columns)
+
+        first, *rest = at_once(
+            partial(pack, kernel, outer, self.columns),
+            *(partial(pack, recurrent, inner, group) for group in self.groups),
+        )
+        return Weights(first, np.stack(rest) if len(rest) > 1 else rest[0][None])
 
     def sums(self) -> Pair:
         """Return zeros for the sums of the gradients of both kernels."""
@@ -179,11 +188,22 @@ class _Plan:
 
     def gradients(self, sums: list[Pair]) -> tuple[Array, Array, Array]:
         """Return the gradients of Keras' weights from the sums of all lanes."""
-        outer, inner = (sum(parts[1:], parts[0]) for parts in zip(*sums, strict=True))
-        kernel, bias = unpack(outer, self.size, self.columns)
-        joined = np.concatenate(list(inner), axis=1)
-        recurrent, inner_bias = unpack(joined, self.units, self.recurrent)
-        return kernel, recurrent, bias if self.lstm else np.stack([bias, inner_bias])
+
+        def total(part: int) -> Array:
+            first, *rest = (pair[part] for pair in sums)
+            for other in rest:
+                first += other
+            return first
+
+        def of_recurrent() -> Pair:
+            parts = total(1)
+            joined = np.concatenate(list(parts), axis=1) if len(parts) > 1 else parts[0]
+            return unpack(joined, self.units, self.recurrent)
+
+        (kernel, bias), (recurrent, inner) = at_once(
+            lambda: unpack(total(0), self.size, self.columns), of_recurrent
+        )
+        return kernel, recurrent, bias if self.lstm else np.stack([bias, inner])
 
 
 def _order_of_reading(mask: Array, *, backward: bool) -> Pair:
@@ -223,19 +243,11 @@ def _widened(states: Array, width: int) -> Array:
     return padded
 
 
-def _empty(*shape: int) -> Array:
-    """Return an array that TensorFlow takes over as it is."""
-    size = int(np.prod(shape))
-    memory = np.empty(size + ALIGNMENT // 4, np.float32)
-    skip = -memory.ctypes.data % ALIGNMENT // 4
-    return memory[skip : skip + size].reshape(shape)
-
-
-def _in_lanes(run: Callable[[int], None], lanes: int) -> None:
-    if lanes == 1:
-        run(0)
-    else:
-        list(_pool().map(run, range(lanes)))
+def at_once(*works: Callable[[], Any]) -> list[Any]:
+    """Run functions at the same time; return what they return."""
+    first, *rest = works
+    others = [_pool().submit(work) for work in rest]
+    return [first(), *(other.result() for other in others)]
 
 
 @cache

@@ -102,9 +102,11 @@ def _pack(matrix: Array, bias: Array, columns: Any, units: int, panels: Array) -
 def _pack_transposed(matrix: Array, columns: Any, units: int, panels: Array) -> None:
     gates, _ = columns
     width = panels.shape[1] // gates.size
-    for row in range(matrix.shape[0]):
-        into, lane = panels[row // LANES], row % LANES
+    for panel in range(panels.shape[0]):
+        into, low = panels[panel], panel * LANES
+        count = min(LANES, matrix.shape[0] - low)
         for gate in range(gates.size):
             first, start = gates[gate] * units, gate * width
             for j in range(units):
-                into[start + j, lane] = matrix[row, first + j]
+                for lane in range(count):
+                    into[start + j, lane] = matrix[low + lane, first + j]
