@@ -1,8 +1,8 @@
-"""Rows of LSTM and GRU steps, forward and back, for loops compiled by Numba.
+"""Steps of LSTM and GRU cells, forward and back, for loops compiled by Numba.
 
 A row of gates is four parts of `width` floats, the candidate g first; of an LSTM g, i, f, o, of a
 GRU g, z, r and u, the recurrent share of the candidate. Columns of sigmoid gates are handed over
-halved: sigmoid(x) = (1 + tanh(x / 2)) / 2, so that a row of gates is one run of tanh.
+halved: sigmoid(x) = (1 + tanh(x / 2)) / 2, so that every gate is a tanh.
 
     LSTM  c' = f c + i g         h' = o tanh(c')
           dc += dh o (1 - tanh²(c'))
@@ -12,7 +12,8 @@ halved: sigmoid(x) = (1 + tanh(x / 2)) / 2, so that a row of gates is one run of
           dg = dh (1 - z) (1 - g²)   dz = dh (h - g) z (1 - z)
           dr = dg u r (1 - r)        du = dg r           dh <- dh z
 
-Every loop reads and writes few arrays, so that LLVM can prove them apart and vectorise it.
+Inner loops touch few arrays, so that LLVM can tell them apart and vectorise them; they index whole
+blocks, since a view of a row costs as much as some of its arithmetic.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pipelines.layers.fast.compiling import compiled
 from pipelines.layers.fast.records import Array
 
 _F = np.float32
-_HALF, _ONE, _TWO = _F(0.5), _F(1.0), _F(2.0)
+_ZERO, _HALF, _ONE, _TWO = _F(0.0), _F(0.5), _F(1.0), _F(2.0)
 _PER_OCTAVE = _F(1.0 / np.log(2.0))
 # ln 2 in two parts, the first with few bits, so that a whole number times it is exact.
 _OCTAVE = _F(round(np.log(2.0) * 2**15) / 2**15)
@@ -77,111 +78,111 @@ def tanh(x: Any) -> Any:
 
 
 @compiled
-def _bend(row: Array) -> None:
-    for j in range(row.size):
-        row[j] = tanh(row[j])
-
-
-@compiled
-def _to_sigmoid(row: Array) -> None:
-    for j in range(row.size):
-        row[j] = _HALF + _HALF * row[j]
-
-
-@compiled
-def lstm_row(gates: Array, memory: Array, hidden: Array) -> None:
+def lstm_step(gates: Array, memory: Array, hidden: Array, rows: int) -> None:
     """Take a step.
 
     Args:
-        gates: float32[4 × width], products and biases; becomes the gates.
-        memory: float32[width], c; becomes the next one.
-        hidden: float32[width]; becomes the next h.
+        gates: float32[R, 4, width], products and biases; become the gates.
+        memory: float32[R, width], c; become the next ones.
+        hidden: float32[R, width]; become the next h.
+        rows: how many take it.
     """
-    n = memory.size
-    _bend(gates)
-    _to_sigmoid(gates[n:])
-    g, i, f, o = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :]
-    for j in range(n):
-        memory[j] = f[j] * memory[j] + i[j] * g[j]
-    for j in range(n):
-        hidden[j] = o[j] * tanh(memory[j])
+    n = memory.shape[1]
+    for i in range(rows):
+        for part in range(4):
+            for j in range(n):
+                gates[i, part, j] = tanh(gates[i, part, j])
+        for part in range(1, 4):
+            for j in range(n):
+                gates[i, part, j] = _HALF + _HALF * gates[i, part, j]
+        for j in range(n):
+            memory[i, j] = gates[i, 2, j] * memory[i, j] + gates[i, 1, j] * gates[i, 0, j]
+        for j in range(n):
+            hidden[i, j] = gates[i, 3, j] * tanh(memory[i, j])
 
 
 @compiled
-def gru_row(gates: Array, hidden: Array) -> None:
+def gru_step(gates: Array, hidden: Array, rows: int) -> None:
     """Take a step.
 
     Args:
-        gates: float32[4 × width], products and biases; becomes the gates.
-        hidden: float32[width], h; becomes the next one.
+        gates: float32[R, 4, width], products and biases; become the gates.
+        hidden: float32[R, width], h; become the next ones.
+        rows: how many take it.
     """
-    n = hidden.size
-    g, z, r, u = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :]
-    _bend(gates[n : 3 * n])
-    _to_sigmoid(gates[n : 3 * n])
-    for j in range(n):
-        g[j] = tanh(g[j] + r[j] * u[j])
-    for j in range(n):
-        hidden[j] = g[j] + z[j] * (hidden[j] - g[j])
+    n = hidden.shape[1]
+    for i in range(rows):
+        for part in range(1, 3):
+            for j in range(n):
+                gates[i, part, j] = tanh(gates[i, part, j])
+            for j in range(n):
+                gates[i, part, j] = _HALF + _HALF * gates[i, part, j]
+        for j in range(n):
+            gates[i, 0, j] += gates[i, 2, j] * gates[i, 3, j]
+        for j in range(n):
+            gates[i, 0, j] = tanh(gates[i, 0, j])
+        for j in range(n):
+            g = gates[i, 0, j]
+            hidden[i, j] = g + gates[i, 1, j] * (hidden[i, j] - g)
 
 
 @compiled
-def lstm_row_back(
+def lstm_step_back(
     gates: Array, before: Array, d_hidden: Array, d_memory: Array, d_gates: Array
 ) -> None:
-    """Step back.
+    """Step back with as many rows as there are gates.
 
     Args:
-        gates: as `lstm_row` left them.
-        before: float32[width], c before the step.
-        d_hidden: gradient of h after it; becomes 0.
-        d_memory: gradient of c after it; becomes that before it, by way of c alone.
-        d_gates: becomes the gradient of the products, float32[4 × width].
+        gates: float32[R, 4, width], as `lstm_step` left them.
+        before: float32[R, width], c before the step.
+        d_hidden: gradients of h after it; become 0.
+        d_memory: gradients of c after it; become those before it, by way of c alone.
+        d_gates: float32[R, 4, width]; become the gradients of the products.
     """
-    n = before.size
-    g, i, f, o = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :]
-    d_g, d_i = d_gates[:n], d_gates[n : 2 * n]
-    d_f, d_o = d_gates[2 * n : 3 * n], d_gates[3 * n :]
-    bent = d_i  # until that is written
-    for j in range(n):
-        bent[j] = tanh(f[j] * before[j] + i[j] * g[j])
-    for j in range(n):
-        d_memory[j] += d_hidden[j] * o[j] * (_ONE - bent[j] * bent[j])
-    for j in range(n):
-        d_o[j] = d_hidden[j] * bent[j] * o[j] * (_ONE - o[j])
-    for j in range(n):
-        d_g[j] = d_memory[j] * i[j] * (_ONE - g[j] * g[j])
-    for j in range(n):
-        d_i[j] = d_memory[j] * g[j] * i[j] * (_ONE - i[j])
-    for j in range(n):
-        d_f[j] = d_memory[j] * before[j] * f[j] * (_ONE - f[j])
-    for j in range(n):
-        d_memory[j] *= f[j]
-    for j in range(n):
-        d_hidden[j] = _F(0.0)
+    rows, n = gates.shape[0], before.shape[1]
+    for i in range(rows):
+        for j in range(n):  # tanh(c), kept where the gradient of i will be
+            c = gates[i, 2, j] * before[i, j] + gates[i, 1, j] * gates[i, 0, j]
+            d_gates[i, 1, j] = tanh(c)
+        for j in range(n):
+            bent = d_gates[i, 1, j]
+            d_memory[i, j] += d_hidden[i, j] * gates[i, 3, j] * (_ONE - bent * bent)
+        for j in range(n):
+            o = gates[i, 3, j]
+            d_gates[i, 3, j] = d_hidden[i, j] * d_gates[i, 1, j] * o * (_ONE - o)
+        for j in range(n):
+            g = gates[i, 0, j]
+            d_gates[i, 0, j] = d_memory[i, j] * gates[i, 1, j] * (_ONE - g * g)
+        for j in range(n):
+            rise = gates[i, 1, j]
+            d_gates[i, 1, j] = d_memory[i, j] * gates[i, 0, j] * rise * (_ONE - rise)
+        for j in range(n):
+            f = gates[i, 2, j]
+            d_gates[i, 2, j] = d_memory[i, j] * before[i, j] * f * (_ONE - f)
+        for j in range(n):
+            d_memory[i, j] *= gates[i, 2, j]
+        for j in range(n):
+            d_hidden[i, j] = _ZERO
 
 
 @compiled
-def gru_row_back(gates: Array, before: Array, d_hidden: Array, d_gates: Array) -> None:
-    """Step back.
+def gru_step_back(gates: Array, before: Array, d_hidden: Array, d_gates: Array) -> None:
+    """Step back with as many rows as there are gates.
 
     Args:
-        gates: as `gru_row` left them.
-        before: float32[width], h before the step.
-        d_hidden: gradient of h after it; becomes that before it, by way of z h alone.
-        d_gates: becomes the gradient of the products, float32[4 × width].
+        gates: float32[R, 4, width], as `gru_step` left them.
+        before: float32[R, width], h before the step.
+        d_hidden: gradients of h after it; become those before it, by way of z h alone.
+        d_gates: float32[R, 4, width]; become the gradients of the products.
     """
-    n = before.size
-    g, z, r, u = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :]
-    d_g, d_z = d_gates[:n], d_gates[n : 2 * n]
-    d_r, d_u = d_gates[2 * n : 3 * n], d_gates[3 * n :]
-    for j in range(n):
-        d_g[j] = d_hidden[j] * (_ONE - z[j]) * (_ONE - g[j] * g[j])
-    for j in range(n):
-        d_z[j] = d_hidden[j] * (before[j] - g[j]) * z[j] * (_ONE - z[j])
-    for j in range(n):
-        d_r[j] = d_g[j] * u[j] * r[j] * (_ONE - r[j])
-    for j in range(n):
-        d_u[j] = d_g[j] * r[j]
-    for j in range(n):
-        d_hidden[j] *= z[j]
+    rows, n = gates.shape[0], before.shape[1]
+    for i in range(rows):
+        for j in range(n):
+            g, z, d = gates[i, 0, j], gates[i, 1, j], d_hidden[i, j]
+            d_gates[i, 0, j] = d * (_ONE - z) * (_ONE - g * g)
+            d_gates[i, 1, j] = d * (before[i, j] - g) * z * (_ONE - z)
+            d_hidden[i, j] = d * z
+        for j in range(n):
+            r, d = gates[i, 2, j], d_gates[i, 0, j]
+            d_gates[i, 2, j] = d * gates[i, 3, j] * r * (_ONE - r)
+            d_gates[i, 3, j] = d * r

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.layers.fast.cells import gru_row, gru_row_back, lstm_row, lstm_row_back
+from pipelines.layers.fast.cells import gru_step, gru_step_back, lstm_step, lstm_step_back
 from pipelines.layers.fast.compiling import compiled, entry
 from pipelines.layers.fast.products import LANES, ROWS, add_product
 from pipelines.layers.fast.records import Array, Flow, Gradients, Lane, Packed, Weights
@@ -24,12 +24,6 @@ _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 @compiled
 def _filled(rows: int) -> int:
     return (rows + ROWS - 1) // ROWS * ROWS
-
-
-@compiled
-def _copy(source: Array, target: Array) -> None:
-    for j in range(source.size):
-        target[j] = source[j]
 
 
 @compiled
@@ -132,14 +126,16 @@ def run_lane(lane: Lane, flow: Flow, weights: Weights, states: Any, packed: Pack
         _read_block(lane, flow, states, block, (t, live))
         _project_block(lane, flow, weights, block)
         hidden, memory = states
+        gates = block.gates.reshape(stop - start, 4, hidden.shape[1])
+        if lane.gru:
+            gru_step(gates, hidden, live)
+        else:
+            lstm_step(gates, memory, hidden, live)
         for i in range(live):
-            if lane.gru:
-                gru_row(block.gates[i], hidden[i])
-            else:
-                lstm_row(block.gates[i], memory[i], hidden[i])
             row = lane.numbers[i]
             time = _time(lane.positions[row, t], steps, lane.flipped)
-            _copy(hidden[i, : flow.outputs.shape[2]], flow.outputs[row, time])
+            for j in range(flow.outputs.shape[2]):
+                flow.outputs[row, time, j] = hidden[i, j]
         start = stop
     _fill_masked(lane, flow.outputs)
 
@@ -147,24 +143,28 @@ def run_lane(lane: Lane, flow: Flow, weights: Weights, states: Any, packed: Pack
 @compiled
 def _read_block(lane: Lane, flow: Flow, states: Any, block: Packed, at: Any) -> None:
     """Write what a block reads and keeps; rows beyond the live ones become 0."""
-    (t, live), (hidden, memory), masks = at, states, flow.masks
+    (t, live), masks = at, flow.masks
+    before = states[0] if lane.gru else states[1]
     steps, width, units = flow.inputs.shape[1], flow.inputs.shape[2], masks.shape[2]
     section = block.hidden.shape[1] // masks.shape[0]
-    _clear(block.read)
-    _clear(block.hidden)
-    _clear(block.state[live:])
     for i in range(live):
         row = lane.numbers[i]
         time = _time(lane.positions[row, t], steps, lane.backward)
-        _copy(flow.inputs[row, time], block.read[i])
-        block.read[i, width] = _ONE
-        _copy(hidden[i] if lane.gru else memory[i], block.state[i])
-        state = hidden[i]
+        for j in range(width):
+            block.read[i, j] = flow.inputs[row, time, j]
+        for j in range(width, block.read.shape[1]):
+            block.read[i, j] = _ONE if j == width else _ZERO
+        for j in range(before.shape[1]):
+            block.state[i, j] = before[i, j]
         for m in range(masks.shape[0]):
-            mask, into = masks[m, row % masks.shape[1]], block.hidden[i, m * section :]
+            number, first = row % masks.shape[1], m * section
             for j in range(units):
-                into[j] = state[j] * mask[j]
-            into[units] = _ONE
+                block.hidden[i, first + j] = states[0][i, j] * masks[m, number, j]
+            for j in range(units, section):
+                block.hidden[i, first + j] = _ONE if j == units else _ZERO
+    _clear(block.read[live:])
+    _clear(block.hidden[live:])
+    _clear(block.state[live:])
 
 
 @compiled
@@ -188,12 +188,13 @@ def _fill_masked(lane: Lane, outputs: Array) -> None:
         count, step = lane.counts[row], 0
         for position in range(steps if count < steps else 0):
             time = _time(position, steps, lane.flipped)
+            before = _time(position - 1, steps, lane.flipped)
             if step < count and lane.positions[row, step] == position:
                 step += 1
-            elif step == 0 or lane.zero_masked:
-                _clear(outputs[row, time : time + 1])
-            else:
-                _copy(outputs[row, _time(position - 1, steps, lane.flipped)], outputs[row, time])
+                continue
+            for j in range(outputs.shape[2]):
+                repeats = step > 0 and not lane.zero_masked
+                outputs[row, time, j] = outputs[row, before, j] if repeats else _ZERO
 
 
 @entry
@@ -237,28 +238,31 @@ def _bend_back(  # noqa: PLR0917 - compiled
 ) -> None:
     """Write the gradients of a block's gates, from those of its outputs and states."""
     t, live = at
+    d_hidden, rows, width = gradients.hidden[:live], d_block.shape[0], gradients.hidden.shape[1]
     for i in range(live):
-        d_hidden = gradients.hidden[i]
-        _add_upstream(lane, flow.outputs, lane.numbers[i], t, d_hidden)
-        if lane.gru:
-            gru_row_back(block.gates[i], block.state[i], d_hidden, d_block[i])
-        else:
-            lstm_row_back(block.gates[i], block.state[i], d_hidden, gradients.memory[i], d_block[i])
+        _add_upstream(lane, flow.outputs, (i, t), d_hidden)
+    gates = block.gates.reshape(rows, 4, width)[:live]
+    d_gates = d_block.reshape(rows, 4, width)
+    if lane.gru:
+        gru_step_back(gates, block.state, d_hidden, d_gates)
+    else:
+        lstm_step_back(gates, block.state, d_hidden, gradients.memory, d_gates)
     _clear(d_block[live:])
 
 
 @compiled
-def _add_upstream(lane: Lane, upstream: Array, row: int, t: int, gradient: Array) -> None:
+def _add_upstream(lane: Lane, upstream: Array, at: Any, gradient: Array) -> None:
     """Add what the outputs that show a step hand back."""
-    steps, count = upstream.shape[1], lane.counts[row]
+    (i, t), steps = at, upstream.shape[1]
+    row = lane.numbers[i]
     first = lane.positions[row, t]
     last = first + 1
     if not lane.zero_masked:
-        last = lane.positions[row, t + 1] if t + 1 < count else steps
+        last = lane.positions[row, t + 1] if t + 1 < lane.counts[row] else steps
     for position in range(first, last):
-        given = upstream[row, _time(position, steps, lane.flipped)]
-        for j in range(given.size):
-            gradient[j] += given[j]
+        time = _time(position, steps, lane.flipped)
+        for j in range(upstream.shape[2]):
+            gradient[i, j] += upstream[row, time, j]
 
 
 @compiled
@@ -276,16 +280,16 @@ def _project_back(  # noqa: PLR0917 - compiled
     for i in range(live):
         row = lane.numbers[i]
         time = _time(lane.positions[row, t], steps, lane.backward)
-        _copy(products[i, :size], flow.inputs[row, time])
+        for j in range(size):
+            flow.inputs[row, time, j] = products[i, j]
     for m in range(masks.shape[0]):
         if m > 0:
             _clear(products[:rows, column:])
         _multiply(d_block, weights.recurrent[m], products, rows, (first + m * span, column))
         for i in range(live):
-            mask, given = masks[m, lane.numbers[i] % masks.shape[1]], products[i, column:]
-            into = gradients.hidden[i]
+            row = lane.numbers[i] % masks.shape[1]
             for j in range(units):
-                into[j] += given[j] * mask[j]
+                gradients.hidden[i, j] += products[i, column + j] * masks[m, row, j]
 
 
 @compiled
