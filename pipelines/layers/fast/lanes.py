@@ -96,17 +96,6 @@ def _some(packed: Packed, start: int, stop: int) -> Packed:
 
 
 @entry
-def packed_rows(lane: Lane) -> int:
-    """Return how many rows the blocks of a lane have in all."""
-    total, live = 0, lane.numbers.size
-    for t in range(lane.positions.shape[1]):
-        while live > 0 and lane.counts[lane.numbers[live - 1]] <= t:
-            live -= 1
-        total += _filled(live)
-    return total
-
-
-@entry
 def run_lane(lane: Lane, flow: Flow, weights: Weights, states: Any, packed: Packed) -> None:
     """Run a lane forward.
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines.layers.fast.lanes import packed_rows, run_lane, run_lane_back
+from pipelines.layers.fast.lanes import run_lane, run_lane_back
 from pipelines.layers.fast.memory import POOL
 from pipelines.layers.fast.packing import (
     Columns,
@@ -229,8 +229,14 @@ def _deal(
         Lane(*manner, np.ascontiguousarray(order[lane::lanes]), counts, positions)
         for lane in range(lanes)
     ]
-    ends = np.cumsum([packed_rows(lane) for lane in dealt]).tolist()
+    ends = np.cumsum([_packed_rows(counts[lane.numbers]) for lane in dealt]).tolist()
     return dealt, list(zip([0, *ends[:-1]], ends, strict=True))
+
+
+def _packed_rows(counts: Array) -> int:
+    """Return how many rows the blocks of a lane have in all."""
+    live = (counts[:, None] > np.arange(counts.max(initial=0))).sum(axis=0)
+    return int((-(-live // ROWS) * ROWS).sum())
 
 
 def _part(packed: Any, bounds: tuple[int, int]) -> Packed:
