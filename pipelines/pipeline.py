@@ -52,8 +52,10 @@ def train(
             task, model, prepared, version, stages=stages, result=result, further=further
         )
         manifest |= {
-            "recurrence": result.recurrence, "loops_compiled_seconds": loops.seconds,
-        }  # fmt: skip
+            "recurrence": result.recurrence,
+            "tables": result.tables,
+            "loops_compiled_seconds": loops.seconds,
+        }
         finish(version, report, manifest, stages)
         for done in (trainer, *(other for _, other in others.values())):
             done.discard()

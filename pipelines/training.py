@@ -226,6 +226,7 @@ class Trainer:
             averaged_from=self.state.averaged_from,
             gradients=self.state.gradients,
             recurrence=paths_taken(self.model),
+            tables=getattr(optimizer_of(self.model), "ways", dict)(),
         )
 
     def discard(self) -> None:

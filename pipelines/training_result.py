@@ -16,7 +16,8 @@ class TrainingResult:
     With `averaged_epochs` it holds the mean of the weights of so many last epochs instead. The
     weights of epochs from `averaged_from` on are means themselves, where averaging was triggered.
     `gradients` holds an `EpochGradients` of every epoch as plain JSON, if they were monitored.
-    `recurrence` tells of every recurrent layer by which path it was trained.
+    `recurrence` tells by which path every recurrent layer was trained, `tables` of every table of
+    vectors whether a step updated the "rows" it read or "all".
     """
 
     history: list[dict[str, float]]
@@ -29,6 +30,7 @@ class TrainingResult:
     averaged_from: int | None = None
     gradients: list[dict[str, Any]] = field(default_factory=list)
     recurrence: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict)
 
     def then(self, later: TrainingResult, *, improved: bool) -> TrainingResult:
         """Return the result of this run and one that went on from it, as of one run.
@@ -48,6 +50,7 @@ class TrainingResult:
             history=[*self.history, *rows],
             gradients=[*self.gradients, *seen],
             recurrence=self.recurrence | later.recurrence,
+            tables=self.tables | later.tables,
             seconds=seconds,
             tokens_per_second=tokens / max(seconds, 1e-9),
             resumed_from_epoch=self.resumed_from_epoch,
@@ -65,6 +68,7 @@ class TrainingResult:
             "tokens_per_second": round(self.tokens_per_second),
             "resumed_from_epoch": self.resumed_from_epoch,
             "recurrence": self.recurrence,
+            "tables": self.tables,
             "history": self.history,
             "gradients": {
                 "warnings": [remark.text for remark in remarks(seen)],

@@ -178,12 +178,12 @@ FORECASTER = {
 
 WRITER = {
     **TINY, "embedding_size": 8, "batch_tokens": 256, "window": 64, "valid_share": 0.15,
-    "test_share": 0.15, "fast": False, "ngram_orders": (1, 3), "ngram_buckets": 500,
+    "test_share": 0.15, "ngram_orders": (1, 3), "ngram_buckets": 500,
 }  # fmt: skip
 
 TRANSLATOR = {
     "embedding_size": 8, "decoder_units": 6, "vocabulary_size": 80, "beam": 2, "valid_share": 0.15,
-    "test_share": 0.15, "max_tokens": 24, "fast": False, **TINY,
+    "test_share": 0.15, "max_tokens": 24, **TINY,
 }  # fmt: skip
 
 CAPTIONER = {

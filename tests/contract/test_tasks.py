@@ -145,6 +145,8 @@ def test_the_report_scores_every_test_row_beside_its_baselines(case, version):
     }  # fmt: skip
     assert report["parity"]["largest_difference"] <= 1e-5
     assert len((version / "report" / "predictions.jsonl").read_text().splitlines()) == rows
+    paths = report["manifest"]["recurrence"]
+    assert paths and set(paths.values()) == {"the fast path"}, paths
     assert report["manifest"]["config"] == json.loads(
         json.dumps(dataclasses.asdict(case.task().config))
     )

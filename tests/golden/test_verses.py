@@ -15,7 +15,7 @@ pytestmark = pytest.mark.network
 
 SETTINGS = {
     "limit": 1500, "epochs": 2, "units": 48, "decoder_units": 64, "embedding_size": 64,
-    "vocabulary_size": 1000, "batch_tokens": 1024, "learning_rate": 8e-3, "fast": False,
+    "vocabulary_size": 1000, "batch_tokens": 1024, "learning_rate": 8e-3,
 }  # fmt: skip
 SCORED = 40
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.network
 
 SETTINGS = {
     "limit": 120, "epochs": 2, "units": 64, "embedding_size": 32, "batch_tokens": 512,
-    "window": 32, "match_span": 256, "learning_rate": 1e-2, "fast": False,
+    "window": 32, "match_span": 256, "learning_rate": 1e-2,
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from pipelines.language.language_config import LanguageModelConfig
 from pipelines.text.vocabulary import RESERVED, Vocabulary
 
 ARTIFACTS = LanguageArtifacts(Vocabulary((*RESERVED, *map(chr, range(97, 123)))), {"level": "char"})
-SMALL = {"units": 8, "embedding_size": 8, "batch_tokens": 64, "window": 16, "fast": False}
+SMALL = {"units": 8, "embedding_size": 8, "batch_tokens": 64, "window": 16}
 TIED = {"tied": True, "ngram_orders": (), "match_span": 0}
 
 

@@ -9,6 +9,7 @@ from pipelines.config import RunConfig
 from pipelines.layers import fast_recurrent, recurrent
 from pipelines.layers.noise import WordDropout
 from pipelines.layers.recurrent import RecurrentStack, SequencePooling
+from pipelines.layers.recurrent_paths import paths_taken
 
 RNG = np.random.default_rng(0)
 
@@ -164,6 +165,8 @@ def test_the_fast_path_trains_to_the_same_weights(cell, monkeypatch):
         for _ in range(3):
             model.train_on_batch([vectors, mask], np.ones((4, 8), np.float32))
         weights.append(model.get_weights())
+        reasons = set(paths_taken(model).values())
+        assert reasons == {"the fast path"} if fast else {"it is switched off (--no-fast)"}
     assert len(calls) == 2  # a layer each, traced once
     for stock, ours in zip(*weights, strict=True):
         np.testing.assert_allclose(ours, stock, atol=2e-5)

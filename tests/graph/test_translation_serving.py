@@ -23,7 +23,7 @@ TEXTS = ["the small dog sees the king .", "the river .", "king", "the king sees 
 def serving(**changes):
     options = {
         "level": "word", "units": 5, "decoder_units": 6, "embedding_size": 4, "max_tokens": 20,
-        "beam": 3, "length_penalty": 0.0, "fast": False, "seed": 5,
+        "beam": 3, "length_penalty": 0.0, "seed": 5,
     }  # fmt: skip
     config = TranslatorConfig(**options | changes)
     artifacts = TranslationArtifacts(SOURCE, TARGET, SETTINGS, {})

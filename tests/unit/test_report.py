@@ -340,3 +340,18 @@ def test_of_many_baselines_the_strongest_come_first():
     assert near[0] == "rule 3"
     few = {"b": 1.0, "a": 0.2}
     assert overview.strongest(score | {"baselines": few}) == ["b", "a"]
+
+
+def test_the_report_says_which_way_recurrent_layers_were_trained():
+    from pipelines.evaluation.facts import model_facts
+
+    def line(paths):
+        facts = dict(model_facts({}, {"recurrence": paths}, {}))
+        return facts.get("Recurrent layers trained by")
+
+    assert line({}) is None
+    assert line({"encoder 1": "the fast path", "encoder 2": "the fast path"}) == "the fast path"
+    mixed = line({"encoder 1": "the fast path", "decoder 1": "dropout is 0.1, not 0.0"})
+    assert mixed == (
+        "encoder 1: the fast path; decoder 1: Keras' own layer, since dropout is 0.1, not 0.0"
+    )
