@@ -98,8 +98,10 @@ lint: $(VENV)/.installed-dev ## ruff and mypy
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 
-bench: $(VENV)/.installed-dev ## speed and memory, as ratios against peers
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) $$file || exit 1; done
+bench: $(VENV)/.installed-dev ## speed and memory, as ratios against peers      ARGS=--quick
+	@failed=; for file in benchmarks/bench_*.py; do echo; echo "== $$file"; \
+	  TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) $$file $(ARGS) || failed="$$failed $$file"; done; \
+	test -z "$$failed" || { echo; echo "failed:$$failed"; exit 1; }
 
 clean: ## remove caches; keeps fetched data and trained models
 	@rm -rf data/cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -209,7 +209,10 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--train", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="few images, no memory")
     options = parser.parse_args()
+    if options.quick:
+        options.images, options.repeats, options.only = 40, 1, ["epochs"]
     from pipelines.quiet import import_quietly
 
     import_quietly("tensorflow", "keras")

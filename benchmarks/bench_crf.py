@@ -187,7 +187,9 @@ def main() -> int:
     """Compare both; 1 if Viterbi takes 10 ms or more."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=30)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--quick", action="store_true", help="few repeats")
+    options = parser.parse_args()
+    repeats = 5 if options.quick else options.repeats
     from pipelines.quiet import import_quietly
 
     import_quietly("tensorflow", "keras")

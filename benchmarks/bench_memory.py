@@ -139,7 +139,9 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where to work; needs 12 times the size")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--megabytes", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="1 and 3 MB")
     options = parser.parse_args()
+    options.sizes = "1,3" if options.quick else options.sizes
     if options.make:  # in a process of its own, so that the measuring one stays small
         print(write_csv(options.make, options.megabytes))
         return 0

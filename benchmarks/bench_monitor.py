@@ -84,7 +84,9 @@ def main() -> int:
     """Measure both networks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=12)
+    parser.add_argument("--quick", action="store_true", help="few repeats")
     options = parser.parse_args()
+    options.repeats = 3 if options.quick else options.repeats
     from pipelines.quiet import import_quietly
 
     import_quietly("tensorflow", "keras")
