@@ -55,7 +55,10 @@ def as_dataset(plan: EpochPlan) -> Any:
         return tf.nest.pack_sequence_as(signature, arrays)
 
     unconverted = tf.autograph.experimental.do_not_convert(read)
-    return tf.data.Dataset.range(len(plan)).map(unconverted).prefetch(2)
+    # There is nothing to tune, and the end of an epoch would wait for the tuner, whose naps double.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.Dataset.range(len(plan)).map(unconverted).prefetch(2).with_options(options)
 
 
 def _signature(plan: EpochPlan) -> tuple[dict[str, Any], Any, Any]:

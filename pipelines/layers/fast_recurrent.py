@@ -135,7 +135,13 @@ def _run_one(
 
     cell = layer.cell
     kind = "lstm" if isinstance(layer, keras.layers.LSTM) else "gru"
-    reading = Reading(kind, layer.go_backwards, in_time, bool(layer.zero_output_for_mask), _lanes())
+    reading = Reading(
+        kind,
+        layer.go_backwards,
+        in_time,
+        bool(layer.zero_output_for_mask),
+        _lanes(2 if in_time else 1),
+    )
     zeros = tf.zeros([tf.shape(inputs)[0], layer.units])
     state = tuple(state or [zeros] * (2 if kind == "lstm" else 1))
     weights = [_value(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias) if w is not None]
@@ -209,12 +215,15 @@ def _dropout_masks(cell: Any, like: Any) -> Any:
     return masks
 
 
-def _lanes() -> int:
-    """Return how many rows of work TensorFlow was told to have at a time; 0 if it was not."""
+def _lanes(directions: int) -> int:
+    """Return how many lanes a direction has: TensorFlow runs both directions at the same time."""
     import tensorflow as tf
 
+    from pipelines.layers.fast.layer import processors
+
     told = tf.config.threading.get_intra_op_parallelism_threads()
-    return int(told or os.environ.get("TF_NUM_INTRAOP_THREADS") or 0)
+    told = told or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0) or processors()
+    return max(1, told // directions)
 
 
 def _value(weight: Any) -> Any:

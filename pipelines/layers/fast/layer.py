@@ -28,6 +28,7 @@ from pipelines.layers.fast.products import ROWS, round_up
 from pipelines.layers.fast.records import Array, Flow, Gradients, Lane, Packed, Weights
 
 Pair = tuple[Array, Array]
+LARGE = 1 << 18  # weights from which on a matrix is worth a thread
 
 
 class Reading(NamedTuple):
@@ -174,11 +175,17 @@ class _Plan:
                 return transposed_panels_of(matrix, columns)
             return panels_of(matrix, bias, columns)
 
-        first, *rest = at_once(
+        first, *rest = self._together(
             partial(pack, kernel, outer, self.columns),
             *(partial(pack, recurrent, inner, group) for group in self.groups),
         )
         return Weights(first, np.stack(rest) if len(rest) > 1 else rest[0][None])
+
+    def _together(self, *works: Callable[[], Any]) -> list[Any]:
+        """Work on all matrices at once, unless it takes less time than to wait for a thread."""
+        if self.weights[1].size < LARGE:
+            return [work() for work in works]
+        return at_once(*works)
 
     def sums(self) -> Pair:
         """Return zeros for the sums of the gradients of both kernels."""
@@ -200,7 +207,7 @@ class _Plan:
             joined = np.concatenate(list(parts), axis=1) if len(parts) > 1 else parts[0]
             return unpack(joined, self.units, self.recurrent)
 
-        (kernel, bias), (recurrent, inner) = at_once(
+        (kernel, bias), (recurrent, inner) = self._together(
             lambda: unpack(total(0), self.size, self.columns), of_recurrent
         )
         return kernel, recurrent, bias if self.lstm else np.stack([bias, inner])
