@@ -131,7 +131,7 @@ def _run_one(
     """Run a layer that is no Bidirectional; as `run_fast`."""
     import tensorflow as tf
 
-    from pipelines.layers.fast.layer import Reading
+    from pipelines.layers.fast.dealing import Reading
 
     cell = layer.cell
     kind = "lstm" if isinstance(layer, keras.layers.LSTM) else "gru"
@@ -219,7 +219,7 @@ def _lanes(directions: int) -> int:
     """Return how many lanes a direction has: TensorFlow runs both directions at the same time."""
     import tensorflow as tf
 
-    from pipelines.layers.fast.layer import processors
+    from pipelines.layers.fast.dealing import processors
 
     told = tf.config.threading.get_intra_op_parallelism_threads()
     told = told or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0) or processors()

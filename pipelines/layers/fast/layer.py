@@ -6,7 +6,6 @@ short sequences; lanes run at the same time (see `lanes`).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipelines.layers.fast.dealing import Reading, deal, order_of_reading, processors
 from pipelines.layers.fast.lanes import run_lane, run_lane_back
 from pipelines.layers.fast.memory import POOL
 from pipelines.layers.fast.packing import (
@@ -25,28 +25,10 @@ from pipelines.layers.fast.packing import (
     unpack,
 )
 from pipelines.layers.fast.products import ROWS, round_up
-from pipelines.layers.fast.records import Array, Flow, Gradients, Lane, Packed, Weights
+from pipelines.layers.fast.records import Array, Flow, Gradients, Packed, Weights
 
 Pair = tuple[Array, Array]
 LARGE = 1 << 18  # weights from which on a matrix is worth a thread
-
-
-class Reading(NamedTuple):
-    """A kind of cell and how it reads.
-
-    Attributes:
-        cell: "lstm", or "gru" with the reset gate after the product.
-        backward: reads from the last step to the first.
-        in_time: outputs stand at their steps; else in the order of reading, as Keras has them.
-        zero_masked: outputs at masked steps are 0; else they repeat the one before, 0 if none.
-        lanes: at most so many run at the same time; 0 is one for each processor.
-    """
-
-    cell: str
-    backward: bool = False
-    in_time: bool = False
-    zero_masked: bool = False
-    lanes: int = 0
 
 
 class Given(NamedTuple):
@@ -88,8 +70,8 @@ def forward(
     Returns:
         outputs float32[B, T, units], the final h and c, and what `backward` needs.
     """
-    counts, positions = _order_of_reading(mask, backward=reading.backward)
-    lanes, bounds = _deal(reading, counts, positions)
+    counts, positions = order_of_reading(mask, backward=reading.backward)
+    lanes, bounds = deal(reading, counts, positions)
     plan = _Plan(reading, given, inputs.shape[2])
     packed = Packed(*(POOL.empty(bounds[-1][1], width) for width in plan.widths))
     flow = Flow(inputs, POOL.empty(*inputs.shape[:2], plan.units), plan.masks)
@@ -122,7 +104,7 @@ def backward(
         gradients of the inputs, of the initial h and c, and of kernel, recurrent kernel and bias.
     """
     plan = _Plan(reading, given, given.weights[0].shape[0])
-    lanes, bounds = _deal(reading, kept.counts, kept.positions)
+    lanes, bounds = deal(reading, kept.counts, kept.positions)
     d_inputs = POOL.empty(*upstream.shape[:2], plan.size)
     if kept.counts.min(initial=0) < upstream.shape[1]:
         d_inputs[:] = 0.0  # at masked steps
@@ -213,39 +195,6 @@ class _Plan:
         return kernel, recurrent, bias if self.lstm else np.stack([bias, inner])
 
 
-def _order_of_reading(mask: Array, *, backward: bool) -> Pair:
-    """Return `Lane`'s counts and positions."""
-    rows, steps = mask.shape
-    if mask.all():
-        every = np.arange(steps, dtype=np.int32)
-        return np.full(rows, steps, np.int32), np.tile(every, (rows, 1))
-    read = mask[:, ::-1] if backward else mask
-    order = np.argsort(~read, axis=1, kind="stable")
-    return read.sum(axis=1, dtype=np.int32), order.astype(np.int32)
-
-
-def _deal(
-    reading: Reading, counts: Array, positions: Array
-) -> tuple[list[Lane], list[tuple[int, int]]]:
-    """Deal rows out to lanes, the longest first; return them and where their packed rows lie."""
-    order = np.argsort(-counts, kind="stable").astype(np.int32)
-    lanes = max(1, min(reading.lanes or processors(), -(-len(counts) // ROWS)))
-    flipped = reading.backward and reading.in_time
-    manner = (reading.cell == "gru", reading.backward, flipped, reading.zero_masked)
-    dealt = [
-        Lane(*manner, np.ascontiguousarray(order[lane::lanes]), counts, positions)
-        for lane in range(lanes)
-    ]
-    ends = np.cumsum([_packed_rows(counts[lane.numbers]) for lane in dealt]).tolist()
-    return dealt, list(zip([0, *ends[:-1]], ends, strict=True))
-
-
-def _packed_rows(counts: Array) -> int:
-    """Return how many rows the blocks of a lane have in all."""
-    live = (counts[:, None] > np.arange(counts.max(initial=0))).sum(axis=0)
-    return int((-(-live // ROWS) * ROWS).sum())
-
-
 def _part(packed: Any, bounds: tuple[int, int]) -> Packed:
     return Packed(*(array[slice(*bounds)] for array in packed[:4]))
 
@@ -266,11 +215,6 @@ def at_once(*works: Callable[[], Any]) -> list[Any]:
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(processors(), thread_name_prefix="recurrent")
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def compile_loops() -> None:
