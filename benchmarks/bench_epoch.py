@@ -9,9 +9,9 @@ history of attention, lexicon.
 Ours reads length buckets from a corpus on disk. The stock way pads every row to the longest one of
 the corpus; its batches have the tokens of ours, once counted with their padding, as memory and time
 do, and once without, which takes fewer steps an epoch. Both are judged. PyTorch gets the very
-batches of ours from memory, packed. All use Adam, clip gradients to the same norm, start from the same weights and
-know tokens by the same numbers: their losses over the first steps without dropout are compared
-before the times. Tokens are the real ones, so tokens/s compare the same work.
+batches of ours from memory, packed. All use Adam, clip gradients to the same norm, start from the
+same weights and know tokens by the same numbers: their losses over the first steps without dropout
+are compared before the times. Tokens are the real ones, so tokens/s compare the same work.
 """
 
 from __future__ import annotations

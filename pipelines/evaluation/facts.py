@@ -54,11 +54,14 @@ def manifest_facts(manifest: Record) -> Facts:
     )
 
 
+_PATHS = ("the fast path", "cuDNN")
+
+
 def _paths(paths: Mapping[str, str]) -> str:
     """Say which layers took the fast path, and why the others did not."""
     layers: dict[str, list[str]] = {}
     for name, path in paths.items():
-        words = path if path == "the fast path" else f"Keras' own layer, since {path}"
+        words = path if path in _PATHS else f"Keras' own layer, since {path}"
         layers.setdefault(words, []).append(wording.readable(name))
     if len(layers) == 1:
         return next(iter(layers))

@@ -10,12 +10,14 @@ TensorFlow and Numba are imported when a function is called, so that other backe
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
 
 from pipelines.layers.fast.ready import has_numba
+
+CUDNN = "cuDNN"  # in the place of a reason: what Keras trains a layer by
 
 
 class Applicable(NamedTuple):
@@ -40,7 +42,7 @@ def applicable(layer: Any, inputs: Any, training: Any) -> Applicable:
     if both and layer.merge_mode != "concat":
         reason = reason or f"merge_mode is {layer.merge_mode!r}, not 'concat'"
     for part in parts:
-        reason = reason or _objection_to_layer(part)
+        reason = reason or _on_gpu(part) or _objection_to_layer(part)
     return Applicable(not reason, reason)
 
 
@@ -66,15 +68,29 @@ def _objection_to_machine() -> str:
         return f"the backend is {keras.backend.backend()}, not tensorflow"
     if not has_numba():
         return "numba is not installed (requirements.txt)"
-    import tensorflow as tf
-
-    if tf.config.list_physical_devices("GPU"):
-        return "a GPU is visible: Keras has cuDNN for it"
     return ""
 
 
-def _objection_to_layer(layer: Any) -> str:
-    """Return what a single layer, not a Bidirectional, has that the fast path lacks, or ""."""
+def _on_gpu(layer: Any) -> str:
+    """Return what Keras does with a layer where there is a GPU, or "" where there is none.
+
+    The conditions are those of `keras.layers.LSTM` and `GRU` for cuDNN's kernels.
+    """
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        return ""
+    lacking = _objection_to_layer(layer, also={"recurrent_dropout": 0.0, "use_bias": True})
+    if not lacking and layer.use_cudnn is False:
+        lacking = "use_cudnn is False"
+    return f"cuDNN, which there is a GPU for, cannot run it: {lacking}" if lacking else CUDNN
+
+
+def _objection_to_layer(layer: Any, also: Mapping[str, Any] | None = None) -> str:
+    """Return what a single layer, not a Bidirectional, has that the fast path lacks, or "".
+
+    `also` names further attributes of its cell, and what they must be.
+    """
     if type(layer) not in {keras.layers.LSTM, keras.layers.GRU}:
         return f"the layer is a {type(layer).__name__}, not an LSTM or GRU"
     cell = layer.cell
@@ -88,7 +104,7 @@ def _objection_to_layer(layer: Any) -> str:
         "return_sequences": (layer.return_sequences, True),
         "stateful": (layer.stateful, False),
         "unroll": (layer.unroll, False),
-    }
+    } | {name: (getattr(cell, name), needed) for name, needed in (also or {}).items()}
     for name, (value, needed) in wanted.items():
         if value != needed:
             got, expected = (getattr(v, "__name__", v) for v in (value, needed))

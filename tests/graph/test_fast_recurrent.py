@@ -204,3 +204,15 @@ def test_it_applies_to_both_directions_joined():
 def test_without_numba_keras_is_left_to_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "numba is not installed" in applicable(make_layer("gru"), normal(1, 1, 3), True).reason
+
+
+def test_where_there_is_a_gpu_cudnn_trains_what_it_can(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    inputs = normal(2, 3, 3)
+    for kind, layer in LAYERS.items():
+        auto = layer(5, return_sequences=True)
+        auto.build((None, None, 3))
+        assert applicable(auto, inputs, True) == (False, "cuDNN"), kind
+    refused = "cannot run it: recurrent_dropout is 0.5, not 0.0"
+    assert refused in applicable(make_layer("gru", recurrent_dropout=0.5), inputs, True).reason
+    assert "use_cudnn is False" in applicable(make_layer("lstm"), inputs, True).reason
