@@ -31,7 +31,7 @@ help: ## list all targets
 	@echo
 	@echo "DATA= takes a file (csv, tsv, jsonl, parquet; .gz), a folder, a built-in name or tfds:NAME."
 
-setup: $(VENV)/.installed ## make .venv with the pinned requirements (done by itself on first use)
+setup: $(VENV)/.installed $(VENV)/.compiled ## make .venv with the pinned requirements (done by itself on first use)
 
 $(VENV)/.installed: requirements.txt
 	@$(BOOTSTRAP_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ": set BOOTSTRAP_PYTHON=/path/to/python3.11")'
@@ -40,13 +40,17 @@ $(VENV)/.installed: requirements.txt
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
+# Once, and after a change of their source: a run that had to do it would wait.
+$(VENV)/.compiled: $(VENV)/.installed $(wildcard pipelines/layers/fast/*.py)
+	@$(PYTHON) -m pipelines.layers.fast && touch $@
+
 setup-dev: $(VENV)/.installed-dev ## also install what tests and lint need
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-train-%: $(VENV)/.installed
+train-%: $(VENV)/.installed $(VENV)/.compiled
 	@$(RUN) train $* $(DATA_OPTION) $(ARGS)
 
 data-%: $(VENV)/.installed
@@ -64,13 +68,13 @@ predict-%: $(VENV)/.installed
 help-%: $(VENV)/.installed
 	@$(RUN) train $* --help
 
-compare-cells-%: $(VENV)/.installed
+compare-cells-%: $(VENV)/.installed $(VENV)/.compiled
 	@$(RUN) compare-cells $* $(DATA_OPTION) $(ARGS)
 
-ladder-%: $(VENV)/.installed
+ladder-%: $(VENV)/.installed $(VENV)/.compiled
 	@$(RUN) ladder $* $(DATA_OPTION) $(ARGS)
 
-gradients-%: $(VENV)/.installed
+gradients-%: $(VENV)/.installed $(VENV)/.compiled
 	@$(RUN) gradients $* $(DATA_OPTION) $(ARGS)
 
 memory-lab: $(VENV)/.installed ## how long each recurrent cell remembers, with pictures (ARGS=, 15 minutes)
@@ -78,7 +82,7 @@ memory-lab: $(VENV)/.installed ## how long each recurrent cell remembers, with p
 
 train-all: $(addprefix train-,$(TASKS)) ## train every task on its default data
 
-smoke: $(VENV)/.installed ## train every task for a moment on a few rows
+smoke: $(VENV)/.installed $(VENV)/.compiled ## train every task for a moment on a few rows
 	@for task in $(TASKS); do $(RUN) train $$task --limit 200 --epochs 1 || exit 1; done
 
 report: $(VENV)/.installed ## write saved_models/index.html, a table of all runs

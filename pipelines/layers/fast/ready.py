@@ -9,7 +9,7 @@ import time
 
 
 class LoopCompiler:
-    """Compiles the loops beside other work, needed once on a machine; then they lie on the disk.
+    """Compiles the loops beside other work, where make has not done it; then they lie on the disk.
 
     Reading and encoding leave a processor free for it; a step that comes too early waits.
 
@@ -26,11 +26,16 @@ class LoopCompiler:
         return self
 
     def _compile(self) -> None:
-        started = time.perf_counter()
-        from pipelines.layers.fast.layer import compile_loops
+        self.seconds = round(compile_now(), 2)
 
-        compile_loops()
-        self.seconds = round(time.perf_counter() - started, 2)
+
+def compile_now() -> float:
+    """Compile the loops, or load them from the disk; return the seconds it took."""
+    started = time.perf_counter()
+    from pipelines.layers.fast.layer import compile_loops
+
+    compile_loops()
+    return time.perf_counter() - started
 
 
 def has_numba() -> bool:
