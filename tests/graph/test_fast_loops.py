@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.layers.fast.cells import tanh
-from pipelines.layers.fast.compiling import entry
+from pipelines.layers.fast.compiling import compiled, entry
 from pipelines.layers.fast.lanes import _multiply, _multiply_transposed, _to_panels
 from pipelines.layers.fast.memory import ALIGNMENT, LARGE, Pool
 from pipelines.layers.fast.packing import columns_of, panels_of, transposed_panels_of
+from pipelines.layers.fast.products import _make_tile
 
 RNG = np.random.default_rng(1)
 
@@ -54,6 +55,25 @@ def test_products_are_those_of_numpy_and_touch_nothing_else(rows, depth, panels)
         np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
         other = left[:, :height].T @ expected[:, 16 : 16 * (panels + 1)]
         np.testing.assert_allclose(across, other, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("tall", "broad"), [(4, 1), (8, 2), (3, 3)])
+def test_tiles_of_any_size_are_right_whatever_vectors_the_processor_has(tall, broad):
+    tile = _make_tile(tall, broad)
+
+    @compiled
+    def add(left, right, result):
+        depth, panel = left.shape[1], right.shape[1] * 16
+        tile(
+            (left.ctypes.data, depth, 1), (right.ctypes.data, 16, panel),
+            (result.ctypes.data, result.shape[1]), depth,
+        )  # fmt: skip
+
+    left, matrix, result = drawn(tall, 13), drawn(13, 16 * broad), drawn(tall, 16 * broad)
+    expected = result + left @ matrix
+    panels = np.ascontiguousarray(matrix.reshape(13, broad, 16).transpose(1, 0, 2))
+    add(left, panels, result)
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_tanh_is_right_to_the_last_digits_small_and_large():
