@@ -108,5 +108,5 @@ bench: $(VENV)/.installed-dev ## speed and memory, as ratios against peers      
 	test -z "$$failed" || { echo; echo "failed:$$failed"; exit 1; }
 
 clean: ## remove caches; keeps fetched data and trained models
-	@rm -rf data/cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf data/cache .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENV)/.compiled
 	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -71,19 +71,26 @@ def write_saved_model(folder: Path, endpoints: Mapping[str, Endpoint]) -> None:
     _refuse_machine_bound_operations(folder)
 
 
+_BOUND = ("Cudnn", "Xla", "PyFunc")
+
+
 def _refuse_machine_bound_operations(folder: Path) -> None:
-    """CuDNN is chosen when a graph is traced: such a graph runs on no other machine."""
+    """Refuse what runs on the machine or in the process of its tracing alone.
+
+    CuDNN is chosen when a graph is traced; the fast path of training calls Python.
+    """
     from tensorflow.core.protobuf import saved_model_pb2
 
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString((folder / "saved_model.pb").read_bytes())
     library = saved.meta_graphs[0].graph_def.library.function
     kinds = {node.op for function in library for node in function.node_def}
-    bound = sorted(kind for kind in kinds if "Cudnn" in kind or kind.startswith("Xla"))
+    bound = sorted(kind for kind in kinds if any(part in kind for part in _BOUND))
     if bound:
         raise ExportError(
-            f"{folder}: the graph holds {bound}, which run on one kind of machine only; build the "
-            "exported model with use_cudnn=False and without jit_compile"
+            f"{folder}: the graph holds {bound}, which run on one kind of machine or in one "
+            "process alone; build the exported model with use_cudnn=False, without jit_compile, "
+            "and call its layers with training=False"
         )
 
 

@@ -2,7 +2,7 @@
 
 The same numbers in another order of work, explained in docs/fast-recurrent.md and computed by
 `pipelines.layers.fast` outside the graph. It is for training on a processor under TensorFlow;
-`applicable` says whether that is so. Inference, hence every export, uses the Keras layer itself.
+`applicable` says whether that is so. Inference, hence every export, has `inference_recurrence`.
 
 TensorFlow and Numba are imported when a function is called, so that other backends never load them.
 """
@@ -49,7 +49,7 @@ def applicable(layer: Any, inputs: Any, training: Any) -> Applicable:
 def _objection_to_call(inputs: Any, training: Any) -> str:
     """Return what forbids the fast path whatever the layer, or ""."""
     if training is not True:
-        return "not training: inference and exports use the Keras layer"
+        return "not training: inference and exports keep to TensorFlow's operations"
     reason = _objection_to_machine()
     if reason:
         return reason

@@ -147,6 +147,7 @@ def test_the_report_scores_every_test_row_beside_its_baselines(case, version):
     assert len((version / "report" / "predictions.jsonl").read_text().splitlines()) == rows
     paths = report["manifest"]["recurrence"]
     assert paths and set(paths.values()) == {"the fast path"}, paths
+    assert report["manifest"]["loops_compiled_seconds"] is not None
     assert report["manifest"]["config"] == json.loads(
         json.dumps(dataclasses.asdict(case.task().config))
     )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.layers.fast import compiling
 from pipelines.layers.fast.cells import tanh
 from pipelines.layers.fast.compiling import compiled, entry
 from pipelines.layers.fast.lanes import _multiply, _multiply_transposed, _to_panels
@@ -104,6 +105,18 @@ def test_panels_hold_every_weight_once(cell):
             np.testing.assert_allclose(back[part, :units, :rows], matrix[:, own].T)
         assert not wide[:, :, units:].any()
         assert not back[:, units:].any()
+
+
+def test_loops_compile_where_nothing_can_be_kept(monkeypatch):
+    real = compiling.njit
+
+    def refusing(*, cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return real(**options)
+
+    monkeypatch.setattr(compiling, "njit", refusing)
+    assert entry(lambda number: number + 1)(2) == 3
 
 
 def test_memory_comes_back_and_is_used_again():

@@ -5,6 +5,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.layers.fast import layer as layer_module
 from pipelines.layers.fast_recurrent import applicable, run_fast
 from pipelines.layers.recurrent_state import in_time, run_layer
 
@@ -95,11 +96,15 @@ def test_states_and_all_gradients_are_those_of_keras(
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-@pytest.mark.parametrize("lanes", ["1", "3"])
-def test_many_rows_and_steps_in_any_number_of_lanes(kind, lanes, monkeypatch):
+@pytest.mark.parametrize(("lanes", "both"), [("1", True), ("3", False), ("6", True)])
+def test_many_rows_and_steps_in_any_number_of_lanes(kind, lanes, both, monkeypatch):
+    seen = []
+    real = layer_module.run_lane
+    monkeypatch.setattr(layer_module, "run_lane", lambda *given: seen.append(1) or real(*given))
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", lanes)
-    layer = make_layer(kind, 40, 30, both=True)
+    layer = make_layer(kind, 40, 30, both=both)
     assert_same(layer, 40, 70, 33, make_mask("padded", 70, 33), 30)
+    assert len(seen) == max(int(lanes), 2 if both else 1)
 
 
 @pytest.mark.parametrize("kind", LAYERS)

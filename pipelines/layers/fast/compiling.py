@@ -25,7 +25,11 @@ def compiled(function: _Function) -> _Function:
 def entry(function: _Function) -> _Function:
     """Compile a function that is called from Python, once for each processor: it is kept on disk.
 
-    Beside the source, or where that cannot be written in the user's cache folder.
+    Beside the source, or where that cannot be written in the user's cache folder; where neither
+    can, every process compiles anew.
     """
-    result: _Function = njit(cache=True, **_OPTIONS)(function)
+    try:
+        result: _Function = njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # Numba found no folder for it
+        return compiled(function)
     return result
